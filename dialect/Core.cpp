@@ -1,0 +1,121 @@
+//===- Core.cpp - Verifiers and costs of embedding, linear, norms ---------===//
+#include "dialect/Dialect.h"
+
+using namespace ds;
+
+static int64_t columns(Value value) {
+  return cast<RankedTensorType>(value.getType()).getDimSize(1);
+}
+
+static double bytes(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return static_cast<double>(tensor.getNumElements()) *
+         getElementBytes(tensor.getElementType());
+}
+
+/// Bytes of `rows` rows of a matrix.
+static double rowBytes(Value value, int64_t rows) {
+  auto type = cast<RankedTensorType>(value.getType());
+  return static_cast<double>(rows * type.getDimSize(1)) *
+         getElementBytes(type.getElementType());
+}
+
+/// Checks that `weight` is [N, K] for an input of K columns.
+static LogicalResult verifyProduct(Operation *op, Value input, Value weight,
+                                   int64_t outputs) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  if (type.getRank() != 2)
+    return op->emitOpError() << "expects a weight of rank 2, got " << type;
+  if (type.getDimSize(1) != columns(input))
+    return op->emitOpError() << "expects the weight's columns ("
+                             << type.getDimSize(1)
+                             << ") to be the input's (" << columns(input)
+                             << ")";
+  if (type.getDimSize(0) != outputs)
+    return op->emitOpError() << "expects the weight's rows ("
+                             << type.getDimSize(0)
+                             << ") to match the result (" << outputs << ")";
+  return success();
+}
+
+LogicalResult EmbeddingOp::verify() {
+  auto table = cast<RankedTensorType>(getTable().getType());
+  if (table.getRank() != 2 || table.getDimSize(1) != columns(getResult()))
+    return emitOpError() << "expects a table of " << columns(getResult())
+                         << " columns, got " << table;
+  return success();
+}
+
+Cost EmbeddingOp::getCost(StepShape step) {
+  Cost cost;
+  auto table = cast<RankedTensorType>(getTable().getType());
+  cost.weightBytes = static_cast<double>(step.tokens * table.getDimSize(1)) *
+                     getElementBytes(table.getElementType());
+  cost.activationBytes = rowBytes(getResult(), step.tokens);
+  return cost;
+}
+
+LogicalResult LinearOp::verify() {
+  if (Value bias = getBias()) {
+    auto type = cast<RankedTensorType>(bias.getType());
+    if (type.getRank() != 1 || type.getDimSize(0) != columns(getResult()))
+      return emitOpError() << "expects a bias of " << columns(getResult())
+                           << " elements, got " << type;
+  }
+  return verifyProduct(*this, getInput(), getWeight(), columns(getResult()));
+}
+
+static Cost productCost(Value input, Value weight, Value result, int64_t rows) {
+  Cost cost;
+  auto type = cast<RankedTensorType>(weight.getType());
+  cost.flops = 2.0 * static_cast<double>(rows) *
+               static_cast<double>(type.getNumElements());
+  cost.weightBytes = bytes(type);
+  cost.activationBytes = rowBytes(input, rows) + rowBytes(result, rows);
+  return cost;
+}
+
+Cost LinearOp::getCost(StepShape step) {
+  bool selected = getInput().getDefiningOp<SelectRowsOp>() != nullptr;
+  return productCost(getInput(), getWeight(), getResult(),
+                     selected ? step.rows : step.tokens);
+}
+
+LogicalResult GatedLinearOp::verify() {
+  return verifyProduct(*this, getInput(), getWeight(),
+                       2 * columns(getResult()));
+}
+
+Cost GatedLinearOp::getCost(StepShape step) {
+  return productCost(getInput(), getWeight(), getResult(), step.tokens);
+}
+
+LogicalResult RmsNormOp::verify() {
+  auto weight = cast<RankedTensorType>(getWeight().getType());
+  if (weight.getRank() != 1 || weight.getDimSize(0) != columns(getInput()))
+    return emitOpError() << "expects a weight of " << columns(getInput())
+                         << " elements, got " << weight;
+  if (columns(getResult()) != columns(getInput()))
+    return emitOpError() << "expects as many columns out ("
+                         << columns(getResult()) << ") as in ("
+                         << columns(getInput()) << ")";
+  if (getEps().convertToDouble() < 0)
+    return emitOpError() << "expects eps not to be negative";
+  return success();
+}
+
+Cost RmsNormOp::getCost(StepShape step) {
+  Cost cost;
+  cost.flops = 4.0 * static_cast<double>(step.tokens * columns(getInput()));
+  cost.weightBytes = bytes(getWeight().getType());
+  cost.activationBytes =
+      rowBytes(getInput(), step.tokens) + rowBytes(getResult(), step.tokens);
+  return cost;
+}
+
+Cost SwigluOp::getCost(StepShape step) {
+  Cost cost;
+  cost.flops = 5.0 * static_cast<double>(step.tokens * columns(getGate()));
+  cost.activationBytes = 3 * rowBytes(getResult(), step.tokens);
+  return cost;
+}

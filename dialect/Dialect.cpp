@@ -1,0 +1,53 @@
+//===- Dialect.cpp - Registration and types of the ds dialect -------------===//
+#include "dialect/Dialect.h"
+
+using namespace ds;
+
+#include "dialect/DsDialect.cpp.inc"
+#include "dialect/DsEnums.cpp.inc"
+#include "dialect/DsInterfaces.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialect/DsAttributes.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialect/DsTypes.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialect/DsOps.cpp.inc"
+
+void DsDialect::initialize() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialect/DsTypes.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialect/DsAttributes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialect/DsOps.cpp.inc"
+      >();
+}
+
+LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                ArrayRef<int64_t> shape, Type elementType,
+                                int64_t layers) {
+  if (shape.empty() || llvm::any_of(shape, [](int64_t d) { return d <= 0; }))
+    return emitError() << "expects a state's dimensions to be positive";
+  if (!elementType.isBF16() && !elementType.isF32())
+    return emitError() << "expects a state of bf16 or f32, got "
+                       << elementType;
+  if (layers <= 0)
+    return emitError() << "expects layers (" << layers << ") to be positive";
+  return success();
+}
+
+int64_t StateType::getWidth() const {
+  int64_t width = 1;
+  for (int64_t dim : getShape())
+    width *= dim;
+  return width;
+}
+
+int64_t ds::getElementBytes(Type type) {
+  return (type.getIntOrFloatBitWidth() + 7) / 8;
+}

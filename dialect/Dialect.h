@@ -1,0 +1,61 @@
+//===- Dialect.h - The ds dialect -------------------------------*- C++ -*-===//
+//
+// Operations, types, attributes and interfaces of the ds dialect.
+//
+//===----------------------------------------------------------------------===//
+#ifndef DS_DIALECT_DIALECT_H
+#define DS_DIALECT_DIALECT_H
+#include "dialect/LLVM.h"
+
+namespace ds {
+/// The size of a step: what costs depend on.
+struct StepShape {
+  int64_t tokens = 1;    ///< T, tokens of the step.
+  int64_t sequences = 1; ///< B.
+  int64_t rows = 1;      ///< R, rows whose logits are asked for.
+  int64_t cached = 1;    ///< Positions that a sequence holds after the step.
+};
+
+/// What one execution of an operation costs.
+struct Cost {
+  double flops = 0;           ///< Multiplications and additions.
+  double weightBytes = 0;     ///< Bytes of weights read.
+  double activationBytes = 0; ///< Bytes of activations read and written.
+  double stateBytes = 0;      ///< Bytes of state read and written.
+};
+} // namespace ds
+
+#include "dialect/DsDialect.h.inc"
+#include "dialect/DsEnums.h.inc"
+#include "dialect/DsInterfaces.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialect/DsAttributes.h.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialect/DsTypes.h.inc"
+#define GET_OP_CLASSES
+#include "dialect/DsOps.h.inc"
+
+namespace ds {
+/// Module attribute: the model's name, a string.
+constexpr llvm::StringLiteral kModelAttr = "ds.model";
+/// Module attribute: element type of products' operands, bf16 or f32.
+constexpr llvm::StringLiteral kComputeAttr = "ds.compute";
+/// Module attribute: a dictionary of what the runtime must know of the
+/// configuration (vocab_size, max_position_embeddings, ...).
+constexpr llvm::StringLiteral kConfigAttr = "ds.config";
+/// Function attribute (unit): an entry point of the artifact.
+constexpr llvm::StringLiteral kEntryAttr = "ds.entry";
+
+/// Positions in one page of state, and in one split of attention.
+constexpr int64_t kPagePositions = 64;
+constexpr int64_t kSplitPositions = 512;
+
+/// Returns the dims / 2 frequencies of `rope` in radians per position, scaled
+/// as `scaling` says. Su et al., arXiv 2104.09864; for "llama3" the formula of
+/// the published checkpoints' rope_type.
+llvm::SmallVector<double> getRopeFrequencies(RopeAttr rope);
+
+/// Returns bytes of one element of `type`.
+int64_t getElementBytes(Type type);
+} // namespace ds
+#endif

@@ -1,0 +1,10 @@
+//===- Ds.td - The ds dialect: every definition file, in order ------------===//
+#ifndef DS_DIALECT_DS_TD
+#define DS_DIALECT_DS_TD
+include "dialect/Base.td"
+include "dialect/Types.td"
+include "dialect/Weights.td"
+include "dialect/Core.td"
+include "dialect/Attention.td"
+include "dialect/Kernel.td"
+#endif

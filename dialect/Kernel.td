@@ -1,0 +1,164 @@
+//===- Kernel.td - Kernels: members of the kernel families ----------------===//
+#ifndef DS_DIALECT_KERNEL_TD
+#define DS_DIALECT_KERNEL_TD
+include "dialect/Types.td"
+include "dialect/Weights.td"
+
+class Ds_KernelOp<string mnemonic, list<Trait> traits = []>
+    : Ds_Op<"kernel." # mnemonic, !listconcat(traits, [
+        DeclareOpInterfaceMethods<CostInterface>])> {
+  let hasVerifier = 1;
+}
+
+def YieldOp : Ds_Op<"yield", [Pure, Terminator, ReturnLike]> {
+  let summary = "The values a kernel's region stores";
+  let arguments = (ins Variadic<AnyType>:$operands);
+  let assemblyFormat = "attr-dict ($operands^ `:` type($operands))?";
+  let builders = [OpBuilder<(ins), [{ (void)$_builder; (void)$_state; }]>];
+}
+
+def RowReduceOp : Ds_Op<"row_reduce", [Pure, SameOperandsAndResultType]> {
+  let summary = "Adds a value over all columns of the row";
+  let description = [{
+    Only within the region of `ds.kernel.row`. 16 lanes, lane j holding the
+    columns congruent to j in order, then one tree: (j, j + 8), (j, j + 4),
+    (j, j + 2), (j, j + 1).
+  }];
+  let arguments = (ins F32:$input);
+  let results = (outs F32:$result);
+  let assemblyFormat = "$input attr-dict `:` type($result)";
+}
+
+def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
+  let summary = "A matrix product with an epilogue";
+  let description = [{
+    a [M, K] times the packed weight [N, K]. `rows`, when given, says that
+    row r of the product takes row out_rows[r] of a. The region receives the
+    f32 sum (with `pair`: gate's and up's), then one scalar for every extra
+    operand, in its own element type: a vector [N] gives its column, a matrix
+    [M, N] its element. It yields the value to store.
+
+    Operand order of the launch: a, weight, extras, rows.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$a,
+                       Ds_WeightTensor:$weight,
+                       Variadic<AnyRankedTensor>:$extras,
+                       Optional<Ds_SeqType>:$rows, UnitAttr:$pair);
+  let results = (outs Ds_Matrix:$result);
+  let regions = (region SizedRegion<1>:$epilogue);
+  let assemblyFormat = [{
+    $sym_name $a `,` $weight (`extras` `(` $extras^ `:` type($extras) `)`)?
+    (`rows` $rows^)? (`pair` $pair^)? attr-dict `:`
+    `(` type($a) `,` type($weight) `)` `->` type($result) $epilogue
+  }];
+}
+
+def KernelAttentionOp : Ds_KernelOp<"attention", [
+    DeclareOpInterfaceMethods<KernelInterface>]> {
+  let summary = "Attention over paged state";
+  let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$query,
+                       Ds_StateType:$keys, Ds_StateType:$values,
+                       Ds_SeqType:$seq, I64Attr:$heads, F64Attr:$scale);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = [{
+    $sym_name $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale
+    attr-dict `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
+    type($result)
+  }];
+}
+
+def KernelRowOp : Ds_KernelOp<"row", [
+    DeclareOpInterfaceMethods<KernelInterface, ["canReuseOperand"]>]> {
+  let summary = "One region over every row, with reductions";
+  let description = [{
+    The region receives one scalar per operand: a matrix [M, W] gives its
+    element, a vector [W] its column. Values that depend on `ds.row_reduce`
+    are computed in a later sweep over the row.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       Variadic<AnyRankedTensor>:$inputs);
+  let results = (outs Ds_Matrix:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name `(` $inputs `)` attr-dict `:` functional-type($inputs, $result) $body
+  }];
+}
+
+def KernelElementwiseOp : Ds_KernelOp<"elementwise", [
+    DeclareOpInterfaceMethods<KernelInterface, ["canReuseOperand"]>]> {
+  let summary = "One region over every element";
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       Variadic<AnyRankedTensor>:$inputs);
+  let results = (outs Ds_Matrix:$result);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $sym_name `(` $inputs `)` attr-dict `:` functional-type($inputs, $result) $body
+  }];
+}
+
+def KernelEmbedOp : Ds_KernelOp<"embed", [
+    DeclareOpInterfaceMethods<KernelInterface>]> {
+  let summary = "Gathers rows of a table, raw or packed";
+  let arguments = (ins SymbolNameAttr:$sym_name, Ds_WeightTensor:$table,
+                       Ds_SeqType:$seq, Ds_WeightLayout:$layout);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = [{
+    $sym_name $table `,` $seq `layout` $layout attr-dict `:` type($table) `->`
+    type($result)
+  }];
+}
+
+def KernelAnglesOp : Ds_KernelOp<"angles", [
+    DeclareOpInterfaceMethods<KernelInterface>]> {
+  let summary = "cos and sin of every token's rope angles";
+  let description = [{
+    Row t holds cos of dims / 2 angles, then their sin: position of token t
+    times the frequencies of `rope`, in f64, rounded to f32.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Ds_SeqType:$seq,
+                       Ds_RopeAttr:$rope);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat =
+      "$sym_name $seq $rope attr-dict `:` type($result)";
+}
+
+def Ds_SegmentDest : I32EnumAttr<"SegmentDest", "where a segment goes", [
+    I32EnumAttrCase<"Result", 0, "result">,
+    I32EnumAttrCase<"Key", 1, "key">,
+    I32EnumAttrCase<"Value", 2, "value">]> {
+  let cppNamespace = "::ds";
+}
+
+def Ds_SegmentAttr : Ds_Attr<"Segment", "segment"> {
+  let summary = "Columns of a row and what becomes of them";
+  let description = [{
+    `heads` heads of `dim` columns from column `begin`, rotated or not, to the
+    result or to a state (in the order of the states) laid out as keys or as
+    values.
+  }];
+  let parameters = (ins "int64_t":$begin, "int64_t":$heads, "int64_t":$dim,
+                        "bool":$rotate, EnumParameter<Ds_SegmentDest>:$dest);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+def KernelHeadsOp : Ds_KernelOp<"heads", [AttrSizedResultSegments,
+    DeclareOpInterfaceMethods<KernelInterface, ["canReuseOperand"]>]> {
+  let summary = "Rotates heads and puts them into a result or into state";
+  let description = [{
+    Operand order of the launch: input, angles, seq, states; then the result.
+    There is at most one segment with dest `result`; states are taken by the
+    other segments in order.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$input,
+                       Ds_Matrix:$angles, Ds_SeqType:$seq,
+                       Variadic<Ds_StateType>:$states, Ds_RopeAttr:$rope,
+                       TypedArrayAttrBase<Ds_SegmentAttr, "segments">:$segments);
+  let results = (outs Optional<Ds_Matrix>:$result,
+                      Variadic<Ds_StateType>:$newStates);
+  let assemblyFormat = [{
+    $sym_name $input `,` $angles `,` $seq (`states` `(` $states^ `)`)? $rope
+    $segments attr-dict `:` functional-type(operands, results)
+  }];
+}
+#endif

@@ -1,0 +1,81 @@
+//===- Weights.td - Weights and the entries and bodies that use them ------===//
+#ifndef DS_DIALECT_WEIGHTS_TD
+#define DS_DIALECT_WEIGHTS_TD
+include "dialect/Types.td"
+
+def Ds_WeightLayout : I32EnumAttr<"WeightLayout", "how a weight lies in memory", [
+    I32EnumAttrCase<"Raw", 0, "raw">,
+    I32EnumAttrCase<"VectorF32", 1, "vector_f32">,
+    I32EnumAttrCase<"PanelBf16", 2, "panel_bf16">,
+    I32EnumAttrCase<"PanelF32", 3, "panel_f32">]> {
+  let cppNamespace = "::ds";
+  let description = [{
+    `raw`: row-major as in the file. `vector_f32`: converted to f32.
+    `panel_bf16`: [N/32][K/32][2][16][16][2], two tiles of 16 columns by 32
+    k-values in pairs, zero-padded. `panel_f32`: [N/32][Kp][32], Kp = K padded
+    to 32.
+  }];
+}
+
+def WeightOp : Ds_Op<"weight", [Symbol]> {
+  let summary = "Declares a weight of the model";
+  let description = [{
+    A weight is one tensor for the whole model or, with `layers`, one for each
+    layer of the range [first, first + count); `{i}` in a label stands for the
+    layer. Several labels are concatenated along dimension 0. `paired` says
+    that two labels of equal rows are interleaved 16 rows by 16 rows when they
+    are packed, so that row j of both is at hand at once.
+
+    ```mlir
+    ds.weight @layer.mlp.down {labels = ["model.layers.{i}.mlp.down_proj.weight"],
+                               rows = array<i64: 64>, layers = array<i64: 0, 30>}
+        : tensor<64x176xbf16>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$labels,
+                       DenseI64ArrayAttr:$rows,
+                       TypeAttrOf<Ds_WeightTensor>:$type,
+                       OptionalAttr<DenseI64ArrayAttr>:$layers,
+                       UnitAttr:$paired,
+                       OptionalAttr<Ds_WeightLayout>:$layout);
+  let assemblyFormat = "$sym_name attr-dict `:` $type";
+  let hasVerifier = 1;
+}
+
+def GetWeightOp : Ds_Op<"get_weight", [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "The weight of the layer that runs";
+  let description = [{
+    ```mlir
+    %w = ds.get_weight @layer.mlp.down : tensor<64x176xbf16>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs Ds_WeightTensor:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+def RunOp : Ds_Op<"run", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "Runs a layer body for a range of layers";
+  let description = [{
+    Calls `body` for each layer in [first, first + count). The first operand
+    is the activation that is carried from layer to layer; states hold all
+    layers of the range and the body sees one. The body's arguments are the
+    activation, `!ds.seq`, and one state per state operand; it returns the
+    activation and the states.
+
+    ```mlir
+    %y, %k1 = ds.run @layer(%x, %s, %k) layers 0 count 30
+        : (tensor<?x64xf32>, !ds.seq, !ds.state<[2, 8], bf16, layers = 30>)
+       -> (tensor<?x64xf32>, !ds.state<[2, 8], bf16, layers = 30>)
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$body, Variadic<AnyType>:$operands,
+                       I64Attr:$first, I64Attr:$count);
+  let results = (outs Variadic<AnyType>:$results);
+  let assemblyFormat = [{
+    $body `(` $operands `)` `layers` $first `count` $count attr-dict `:`
+    functional-type($operands, $results)
+  }];
+}
+#endif
