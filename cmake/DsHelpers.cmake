@@ -37,6 +37,9 @@ function(ds_use_mlir target)
                              "SHELL:-Xclang -fno-pch-timestamp")
     endif()
   endif()
+  # The header is compiled for shared code; executables must agree.
+  target_compile_options(${target} PRIVATE -fPIC)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
   if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
     target_compile_options(${target} PRIVATE -fpch-instantiate-templates
                            "SHELL:-Xclang -fno-pch-timestamp")
