@@ -1,0 +1,459 @@
+//===- Builder.cpp - Emits kernels as scf, arith, vector and LLVM ---------===//
+#include "codegen/cpu/Builder.h"
+
+using namespace ds;
+using namespace ds::cpu;
+
+//===----------------------------------------------------------------------===//
+// Types and integers
+//===----------------------------------------------------------------------===//
+
+Type KernelBuilder::ptrType() {
+  return LLVM::LLVMPointerType::get(builder.getContext());
+}
+
+VectorType KernelBuilder::vec(Type element, int64_t lanes) {
+  return VectorType::get({lanes}, element);
+}
+
+Value KernelBuilder::c(int64_t value) {
+  return arith::ConstantIntOp::create(builder, loc, value, 64);
+}
+
+Value KernelBuilder::add(Value a, Value b) {
+  return arith::AddIOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::sub(Value a, Value b) {
+  return arith::SubIOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::mul(Value a, Value b) {
+  return arith::MulIOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::div(Value a, int64_t b) { return div(a, c(b)); }
+
+Value KernelBuilder::div(Value a, Value b) {
+  return arith::DivUIOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::rem(Value a, int64_t b) { return rem(a, c(b)); }
+
+Value KernelBuilder::rem(Value a, Value b) {
+  return arith::RemUIOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::ceilDiv(Value a, int64_t b) { return div(add(a, b - 1), b); }
+
+Value KernelBuilder::min(Value a, Value b) {
+  return arith::MinSIOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::max(Value a, Value b) {
+  return arith::MaxSIOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::cmp(arith::CmpIPredicate predicate, Value a, Value b) {
+  return arith::CmpIOp::create(builder, loc, predicate, a, b);
+}
+
+Value KernelBuilder::select(Value condition, Value a, Value b) {
+  return arith::SelectOp::create(builder, loc, condition, a, b);
+}
+
+//===----------------------------------------------------------------------===//
+// Control flow
+//===----------------------------------------------------------------------===//
+
+void KernelBuilder::loop(Value lower, Value upper, int64_t step,
+                   function_ref<void(Value)> body) {
+  loop(lower, upper, step, ValueRange(), [&](Value iv, ValueRange) {
+    body(iv);
+    return SmallVector<Value>();
+  });
+}
+
+SmallVector<Value>
+KernelBuilder::loop(Value lower, Value upper, int64_t step, ValueRange inits,
+              function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(
+      builder, loc, lower, upper, c(step), inits,
+      [&](OpBuilder &, Location, Value iv, ValueRange carried) {
+        SmallVector<Value> next = body(iv, carried);
+        scf::YieldOp::create(builder, loc, next);
+      });
+  return SmallVector<Value>(loop.getResults());
+}
+
+void KernelBuilder::ifThen(Value condition, function_ref<void()> then,
+                     function_ref<void()> otherwise) {
+  auto branch = [&](function_ref<void()> body) {
+    return [this, body](OpBuilder &, Location) {
+      body();
+      scf::YieldOp::create(builder, loc);
+    };
+  };
+  if (otherwise)
+    scf::IfOp::create(builder, loc, condition, branch(then),
+                      branch(otherwise));
+  else
+    scf::IfOp::create(builder, loc, condition, branch(then));
+}
+
+SmallVector<Value>
+KernelBuilder::ifValues(Value condition, TypeRange types,
+                  function_ref<SmallVector<Value>()> then,
+                  function_ref<SmallVector<Value>()> otherwise) {
+  auto branch = [&](function_ref<SmallVector<Value>()> body) {
+    return [this, body](OpBuilder &, Location) {
+      SmallVector<Value> values = body();
+      scf::YieldOp::create(builder, loc, values);
+    };
+  };
+  auto op = scf::IfOp::create(builder, loc, condition, branch(then),
+                              branch(otherwise));
+  return SmallVector<Value>(op.getResults());
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+Value KernelBuilder::at(Value pointer, Value offset) {
+  return LLVM::GEPOp::create(builder, loc, ptrType(), builder.getI8Type(),
+                             pointer, ArrayRef<LLVM::GEPArg>{offset});
+}
+
+Value KernelBuilder::at(Value pointer, int64_t offset) {
+  return offset == 0 ? pointer : at(pointer, c(offset));
+}
+
+/// The alignment that any element of `type` has.
+static int64_t elementAlign(Type type) {
+  return std::max<int64_t>(1, getElementBytes(getElementTypeOrSelf(type)));
+}
+
+Value KernelBuilder::load(Type type, Value pointer, int64_t align) {
+  if (isa<LLVM::LLVMPointerType>(type))
+    return LLVM::LoadOp::create(builder, loc, type, pointer, 8);
+  return LLVM::LoadOp::create(builder, loc, type, pointer,
+                              align ? align : elementAlign(type));
+}
+
+void KernelBuilder::store(Value value, Value pointer, int64_t align) {
+  LLVM::StoreOp::create(builder, loc, value, pointer,
+                        align ? align : elementAlign(value.getType()));
+}
+
+Value KernelBuilder::loadMasked(VectorType type, Value pointer, Value mask) {
+  Value zeros = arith::ConstantOp::create(builder, loc,
+                                          builder.getZeroAttr(type));
+  return LLVM::MaskedLoadOp::create(
+      builder, loc, type, pointer, mask, zeros,
+      static_cast<uint32_t>(elementAlign(type)));
+}
+
+void KernelBuilder::storeMasked(Value value, Value pointer, Value mask) {
+  LLVM::MaskedStoreOp::create(
+      builder, loc, value, pointer, mask,
+      static_cast<uint32_t>(elementAlign(value.getType())));
+}
+
+void KernelBuilder::prefetch(Value pointer, int level) {
+  LLVM::Prefetch::create(builder, loc, pointer, /*rw=*/0, level, /*cache=*/1);
+}
+
+Value KernelBuilder::loadIndex(Value pointer) {
+  return arith::ExtSIOp::create(builder, loc, i64(), load(i32(), pointer));
+}
+
+Value KernelBuilder::stack(int64_t bytes, int64_t align) {
+  OpBuilder::InsertionGuard guard(builder);
+  Region *region = builder.getInsertionBlock()->getParent();
+  while (!isa<func::FuncOp>(region->getParentOp()))
+    region = region->getParentOp()->getParentRegion();
+  builder.setInsertionPointToStart(&region->front());
+  return LLVM::AllocaOp::create(builder, loc, ptrType(), builder.getI8Type(),
+                                c(bytes), align);
+}
+
+Value KernelBuilder::arg(Value args, int64_t index) {
+  return load(ptrType(), at(args, index * 8));
+}
+
+Value KernelBuilder::dim(Value dims, Dim which) {
+  return load(i64(), at(dims, which * 8));
+}
+
+Value KernelBuilder::seqField(Value seq, SeqField field) {
+  return load(field == kSeqMaxPages ? i64() : ptrType(), at(seq, field * 8));
+}
+
+//===----------------------------------------------------------------------===//
+// Vectors
+//===----------------------------------------------------------------------===//
+
+Value KernelBuilder::splat(Value scalar, int64_t lanes) {
+  return vector::BroadcastOp::create(builder, loc,
+                                     vec(scalar.getType(), lanes), scalar);
+}
+
+Value KernelBuilder::cf(double value) {
+  return arith::ConstantOp::create(builder, loc,
+                                   builder.getF32FloatAttr(value));
+}
+
+Value KernelBuilder::vf(double value) {
+  return arith::ConstantOp::create(
+      builder, loc,
+      DenseElementsAttr::get(vec(f32()), static_cast<float>(value)));
+}
+
+Value KernelBuilder::vi(int64_t value) {
+  return arith::ConstantOp::create(
+      builder, loc,
+      DenseElementsAttr::get(vec(i32()), static_cast<int32_t>(value)));
+}
+
+Value KernelBuilder::fma(Value a, Value b, Value acc) {
+  return vector::FMAOp::create(builder, loc, a, b, acc);
+}
+
+Value KernelBuilder::addf(Value a, Value b) {
+  return arith::AddFOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::subf(Value a, Value b) {
+  return arith::SubFOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::mulf(Value a, Value b) {
+  return arith::MulFOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::divf(Value a, Value b) {
+  return arith::DivFOp::create(builder, loc, a, b);
+}
+
+Value KernelBuilder::maxf(Value a, Value b) {
+  Value larger = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT,
+                                       a, b);
+  return select(larger, a, b);
+}
+
+Value KernelBuilder::laneMask(Value count) {
+  SmallVector<int32_t> lanes(kLanes);
+  for (int64_t i = 0; i < kLanes; ++i)
+    lanes[i] = static_cast<int32_t>(i);
+  Value index = arith::ConstantOp::create(
+      builder, loc, DenseElementsAttr::get(vec(i32()), ArrayRef(lanes)));
+  Value limit = max(c(0), min(count, c(kLanes)));
+  Value bound = splat(
+      arith::TruncIOp::create(builder, loc, i32(), limit));
+  return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, index,
+                               bound);
+}
+
+Value KernelBuilder::bitcast(Value value, Type type) {
+  return LLVM::BitcastOp::create(builder, loc, type, value);
+}
+
+Value KernelBuilder::toF32(Value value) {
+  Type type = value.getType();
+  if (getElementTypeOrSelf(type).isF32())
+    return value;
+  Type wide = f32();
+  if (auto vector = dyn_cast<VectorType>(type))
+    wide = vector.cloneWith(std::nullopt, f32());
+  return arith::ExtFOp::create(builder, loc, wide, value);
+}
+
+Value KernelBuilder::fromF32(Value value, Type element) {
+  if (element.isF32())
+    return value;
+  Type narrow = element;
+  if (auto vector = dyn_cast<VectorType>(value.getType()))
+    narrow = vector.cloneWith(std::nullopt, element);
+  return arith::TruncFOp::create(builder, loc, narrow, value);
+}
+
+Value KernelBuilder::loadF32(Type element, Value pointer, Value mask) {
+  VectorType type = vec(element);
+  return toF32(mask ? loadMasked(type, pointer, mask) : load(type, pointer));
+}
+
+void KernelBuilder::storeF32(Value value, Type element, Value pointer, Value mask) {
+  Value rounded = fromF32(value, element);
+  if (mask)
+    storeMasked(rounded, pointer, mask);
+  else
+    store(rounded, pointer);
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+/// The two bf16 of each i32 lane, as f32.
+static std::pair<Value, Value> unpack(KernelBuilder &b, Value pairs) {
+  Value low = arith::ShLIOp::create(b.builder, b.loc, pairs, b.vi(16));
+  Value high = arith::AndIOp::create(b.builder, b.loc, pairs,
+                                     b.vi(int64_t(0xffff0000)));
+  VectorType type = b.vec(b.f32());
+  return {b.bitcast(low, type), b.bitcast(high, type)};
+}
+
+KernelBuilder::Pair KernelBuilder::broadcastPair(Value packed) {
+  Pair result;
+  Value pairs = isa<VectorType>(packed.getType()) ? packed : splat(packed);
+  if (target.bf16Dot)
+    result.packed = pairs;
+  else
+    std::tie(result.low, result.high) = unpack(*this, pairs);
+  return result;
+}
+
+Value KernelBuilder::dotPair(Pair a, Value b, Value acc) {
+  if (!target.bf16Dot) {
+    auto [low, high] = unpack(*this, b);
+    return fma(a.high, high, fma(a.low, low, acc));
+  }
+  Type pairs = vec(bf16(), 2 * kLanes);
+  return LLVM::CallIntrinsicOp::create(
+             builder, loc, acc.getType(),
+             builder.getStringAttr("llvm.x86.avx512bf16.dpbf16ps.512"),
+             ValueRange{acc, bitcast(a.packed, pairs), bitcast(b, pairs)})
+      .getResult(0);
+}
+
+//===----------------------------------------------------------------------===//
+// exp and reductions
+//===----------------------------------------------------------------------===//
+
+// exp(x) = 2^n exp(r), n = round(x log2(e)), |r| <= ln(2) / 2. The rounding
+// uses the addition of 1.5 * 2^23, whose low bits then hold n.
+Value KernelBuilder::exp(Value x) {
+  Value low = vf(-87.33654), high = vf(88.37626);
+  Value below = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT,
+                                      x, low);
+  Value above = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT,
+                                      x, high);
+  Value clamped = select(above, high, select(below, low, x));
+  Value magic = vf(12582912.0);
+  Value shifted = fma(clamped, vf(1.44269504088896341), magic);
+  Value n = subf(shifted, magic);
+  Value r = fma(n, vf(-0.693359375), clamped);
+  r = fma(n, vf(2.12194440e-4), r);
+  static const double coefficients[] = {
+      1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+      4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
+  Value p = vf(coefficients[0]);
+  for (double coefficient : ArrayRef(coefficients).drop_front())
+    p = fma(p, r, vf(coefficient));
+  p = addf(fma(p, mulf(r, r), r), vf(1.0));
+  Value bits = bitcast(shifted, vec(i32()));
+  Value exponent = arith::ShLIOp::create(
+      builder, loc,
+      arith::SubIOp::create(builder, loc, bits, vi(0x4B400000)), vi(23));
+  Value scaled = bitcast(
+      arith::AddIOp::create(builder, loc, bitcast(p, vec(i32())), exponent),
+      vec(f32()));
+  return select(below, zero(), scaled);
+}
+
+/// Folds the upper half of the lanes onto the lower until one is left.
+static Value reduceTree(KernelBuilder &b, Value v,
+                        function_ref<Value(Value, Value)> combine) {
+  for (int64_t half = kLanes / 2; half >= 1; half /= 2) {
+    SmallVector<int64_t> mask(kLanes);
+    for (int64_t i = 0; i < kLanes; ++i)
+      mask[i] = i < half ? i + half : i;
+    Value moved = vector::ShuffleOp::create(b.builder, b.loc, v, v, mask);
+    v = combine(v, moved);
+  }
+  return vector::ExtractOp::create(b.builder, b.loc, v, 0);
+}
+
+Value KernelBuilder::reduceAdd(Value v) {
+  return reduceTree(*this, v, [&](Value a, Value b) { return addf(a, b); });
+}
+
+Value KernelBuilder::reduceMax(Value v) {
+  return reduceTree(*this, v, [&](Value a, Value b) { return maxf(a, b); });
+}
+
+//===----------------------------------------------------------------------===//
+// Regions and functions
+//===----------------------------------------------------------------------===//
+
+SmallVector<Value> KernelBuilder::cloneRegion(
+    Region &region, ValueRange arguments,
+    function_ref<Value(Operation *, IRMapping &)> special) {
+  IRMapping map;
+  map.map(region.getArguments(), arguments);
+  Block &block = region.front();
+  for (Operation &op : block.without_terminator()) {
+    Value replaced = special ? special(&op, map) : Value();
+    if (!replaced && isa<math::ExpOp>(op))
+      replaced = exp(map.lookup(op.getOperand(0)));
+    if (!replaced)
+      if (auto constant = dyn_cast<arith::ConstantOp>(op))
+        replaced = splat(arith::ConstantOp::create(
+            builder, loc, constant.getValue()));
+    if (replaced) {
+      map.map(op.getResult(0), replaced);
+      continue;
+    }
+    OperationState state(loc, op.getName());
+    for (Value operand : op.getOperands())
+      state.addOperands(map.lookup(operand));
+    for (Type type : op.getResultTypes())
+      state.addTypes(vec(type));
+    state.addAttributes(op.getAttrs());
+    Operation *clone = builder.create(state);
+    map.map(op.getResults(), clone->getResults());
+  }
+  SmallVector<Value> results;
+  for (Value value : block.getTerminator()->getOperands())
+    results.push_back(map.lookup(value));
+  return results;
+}
+
+static func::FuncOp startFunction(ModuleOp module, const Twine &name,
+                                  FunctionType type, Location loc) {
+  OpBuilder builder(module.getContext());
+  builder.setInsertionPointToEnd(module.getBody());
+  auto function = func::FuncOp::create(builder, loc, name.str(), type);
+  function.addEntryBlock();
+  return function;
+}
+
+void ds::cpu::buildKernel(
+    ModuleOp module, StringRef symbol, const Isa &isa, Location loc,
+    function_ref<void(KernelBuilder &, Value, Value, Value, Value)> body) {
+  OpBuilder builder(module.getContext());
+  Type ptr = LLVM::LLVMPointerType::get(module.getContext());
+  auto function = startFunction(
+      module, symbol + "." + isa.name,
+      builder.getFunctionType({ptr, ptr, builder.getI64Type(), ptr}, {}), loc);
+  builder.setInsertionPointToEnd(&function.getBody().front());
+  KernelBuilder kernel(builder, loc, isa);
+  Block::BlockArgListType args = function.getArguments();
+  body(kernel, args[0], args[1], args[2], args[3]);
+  func::ReturnOp::create(builder, loc);
+}
+
+void ds::cpu::buildTiles(ModuleOp module, StringRef symbol, const Isa &isa,
+                         Location loc,
+                         function_ref<Value(KernelBuilder &, Value)> body) {
+  OpBuilder builder(module.getContext());
+  Type ptr = LLVM::LLVMPointerType::get(module.getContext());
+  auto function = startFunction(
+      module, symbol + "." + isa.name + ".tiles",
+      builder.getFunctionType({ptr}, {builder.getI64Type()}), loc);
+  builder.setInsertionPointToEnd(&function.getBody().front());
+  KernelBuilder kernel(builder, loc, isa);
+  Value count = body(kernel, function.getArgument(0));
+  func::ReturnOp::create(builder, loc, count);
+}

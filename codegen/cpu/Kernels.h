@@ -1,0 +1,61 @@
+//===- Kernels.h - One generator per kernel family --------------*- C++ -*-===//
+//
+// Each generator emits `<symbol>.<variant>` and `<symbol>.<variant>.tiles`
+// for a kernel operation into a module of functions.
+//
+//===----------------------------------------------------------------------===//
+#ifndef DS_CODEGEN_CPU_KERNELS_H
+#define DS_CODEGEN_CPU_KERNELS_H
+#include "codegen/cpu/Builder.h"
+
+namespace ds {
+namespace cpu {
+
+/// What all kernels of an artifact share.
+struct KernelLimits {
+  int64_t scratchBytes = 0; ///< Largest scratch that a kernel needs.
+  int64_t queryRows = 1;    ///< Rows of a query tile (docs/artifact.md).
+
+  void needScratch(int64_t bytes) {
+    scratchBytes = std::max(scratchBytes, bytes);
+  }
+};
+
+/// The rows of a launch up to which a matmul uses its `_m16` form.
+constexpr int64_t kSmallRows = 16;
+
+// Matmul.cpp: `<name>` and `<name>_m16`.
+void emitMatmul(KernelMatmulOp op, ModuleOp module, const Isa &isa,
+                KernelLimits &limits);
+// Attention.cpp. `limits.queryRows` is read, see chooseQueryRows.
+void emitAttention(KernelAttentionOp op, ModuleOp module, const Isa &isa,
+                   KernelLimits &limits);
+/// Rows of a query tile that suit all attention kernels of the model.
+int64_t chooseQueryRows(ArrayRef<KernelAttentionOp> ops);
+// Row.cpp.
+void emitRow(KernelRowOp op, ModuleOp module, const Isa &isa,
+             KernelLimits &limits);
+// Elementwise.cpp.
+void emitElementwise(KernelElementwiseOp op, ModuleOp module, const Isa &isa,
+                     KernelLimits &limits);
+// Heads.cpp.
+void emitHeads(KernelHeadsOp op, ModuleOp module, const Isa &isa,
+               KernelLimits &limits);
+// Embed.cpp.
+void emitEmbed(KernelEmbedOp op, ModuleOp module, const Isa &isa,
+               KernelLimits &limits);
+// Angles.cpp.
+void emitAngles(KernelAnglesOp op, ModuleOp module, const Isa &isa,
+                KernelLimits &limits);
+
+/// Emits every kernel of `source` once for each of `variants`, each into its
+/// own module of the result.
+struct EmittedKernels {
+  SmallVector<std::pair<Variant, OwningOpRef<ModuleOp>>> modules;
+  KernelLimits limits;
+};
+EmittedKernels emitKernels(ModuleOp source, ArrayRef<Variant> variants);
+
+} // namespace cpu
+} // namespace ds
+#endif
