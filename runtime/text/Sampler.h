@@ -1,0 +1,81 @@
+//===- Sampler.h - Drawing a token from logits ----------------------------===//
+//
+// Draws the next token. The random numbers come from Philox4x32-10 (Salmon et
+// al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) keyed by the
+// seed and counted by sequence and position, so a draw is a function of these
+// and the logits alone, whatever was drawn before or beside it.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef DS_RUNTIME_TEXT_SAMPLER_H
+#define DS_RUNTIME_TEXT_SAMPLER_H
+
+#include "runtime/text/Result.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace ds::text {
+
+/// Returns the Philox4x32-10 block of `counter` under `key`.
+std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
+                               std::array<uint32_t, 2> key);
+
+/// How to draw. The cuts apply in the order of the fields, each to what the
+/// one before has left.
+struct SamplerOptions {
+  /// Divides the logits; 0 takes the most probable token.
+  float temperature = 0;
+  /// Keeps the K most probable tokens; 0 keeps all.
+  int32_t topK = 0;
+  /// Keeps the fewest most probable tokens that sum to this; 1 keeps all.
+  float topP = 1;
+  /// Keeps tokens at least this share as probable as the best; 0 keeps all.
+  float minP = 0;
+  uint64_t seed = 0;
+  /// Also works out log-probabilities; a greedy draw is faster without.
+  bool logProbabilities = true;
+};
+
+/// A drawn token. The log-probabilities are zero where they were not asked
+/// for.
+struct Sample {
+  int32_t token = -1;
+  /// Of softmax(logits).
+  float rawLogProbability = 0;
+  /// Of softmax(logits / temperature), before any cut; 0 when greedy.
+  float temperedLogProbability = 0;
+  /// Of the distribution drawn from, after the cuts; 0 when greedy.
+  float drawnLogProbability = 0;
+};
+
+/// Draws tokens. Ties go to the lowest index. Not for use by several threads
+/// at once: it keeps scratch memory.
+class Sampler {
+public:
+  /// Checks that each field of `options` is in its range.
+  static Result<Sampler> create(const SamplerOptions &options);
+
+  /// Draws from `count` logits for `position` (of the token to be drawn) of
+  /// `sequence`. Fails if a logit is NaN or none is finite.
+  Result<Sample> sample(const float *logits, size_t count, uint64_t sequence,
+                        uint64_t position);
+
+private:
+  struct Candidate {
+    float logit;
+    int32_t token;
+  };
+  explicit Sampler(const SamplerOptions &options) : options(options) {}
+  void cut(const float *logits, size_t count, float best);
+  void cutTopP(const float *logits, size_t count, float best, size_t limit);
+
+  SamplerOptions options;
+  std::vector<Candidate> kept;
+};
+
+} // namespace ds::text
+
+#endif // DS_RUNTIME_TEXT_SAMPLER_H
