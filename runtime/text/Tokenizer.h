@@ -42,8 +42,8 @@ public:
   /// Reads the text of a tokenizer.json, called `name` in errors, and of a
   /// tokenizer_config.json (may be empty), called `configName`.
   static Result<Tokenizer>
-  parse(std::string json, const std::string &name, std::string_view config = {},
-        const std::string &configName = "tokenizer_config.json");
+  parse(std::string_view json, const std::string &name,
+        std::string_view config = {}, const std::string &configName = "tokenizer_config.json");
 
   /// Returns the ids of `text`. Special tokens inside the text are recognised;
   /// with `addSpecial` the tokens that the post-processor (or `add_bos_token`
@@ -75,8 +75,9 @@ public:
   /// Returns the chat template of the folder; empty where there is none.
   const std::string &chatTemplate() const;
 
-private:
   struct Impl;
+
+private:
   explicit Tokenizer(std::shared_ptr<const Impl> impl);
   std::shared_ptr<const Impl> impl;
 };
