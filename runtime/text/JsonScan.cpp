@@ -132,7 +132,8 @@ bool JsonScan::readInteger(int32_t &out) {
   int64_t value = 0;
   for (; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at)
     value = std::min<int64_t>(value * 10 + (text[at] - '0'), 1LL << 40);
-  bool fraction = at < text.size() && (text[at] == '.' || (text[at] | 32) == 'e');
+  bool fraction =
+      at < text.size() && (text[at] == '.' || (text[at] | 32) == 'e');
   value = negative ? -value : value;
   if (at == digits || fraction || value != static_cast<int32_t>(value))
     return fail(begin, "expects a whole number of 32 bits");

@@ -87,16 +87,16 @@ static uint32_t composePair(uint32_t first, uint32_t second) {
 
 /// Sorts each run of combining marks by class, keeping the order of equals.
 static void orderMarks(std::vector<uint32_t> &codes) {
-  for (size_t i = 0; i < codes.size();) {
-    size_t begin = i++;
-    if (combiningClass(codes[begin]) == 0)
-      continue;
-    while (i < codes.size() && combiningClass(codes[i]) != 0)
-      ++i;
-    std::stable_sort(codes.begin() + begin, codes.begin() + i,
-                     [](uint32_t a, uint32_t b) {
-                       return combiningClass(a) < combiningClass(b);
-                     });
+  // Class, place and code point of a mark, from high to low bits.
+  std::vector<uint64_t> marks;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    marks.clear();
+    for (; i < codes.size() && combiningClass(codes[i]) != 0; ++i)
+      marks.push_back(uint64_t(combiningClass(codes[i])) << 53 |
+                      uint64_t(marks.size()) << 21 | codes[i]);
+    std::sort(marks.begin(), marks.end());
+    for (size_t j = 0; j < marks.size(); ++j)
+      codes[i - marks.size() + j] = marks[j] & 0x1FFFFF;
   }
 }
 

@@ -1,7 +1,7 @@
 //===- Nfc.h - Unicode normalisation form C -------------------------------===//
 //
 // Composes text as the Qwen2 tokenizers ask for (Unicode Standard Annex 15).
-// The tables are made by make-nfc-tables.
+// The tables are made by make-unicode-tables.
 //
 //===----------------------------------------------------------------------===//
 

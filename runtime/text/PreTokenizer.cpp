@@ -60,9 +60,9 @@ void PreTokenizer::readStep(const JsonPart &part) {
     addPattern(single ? "\\p{N}" : "\\p{N}+", SplitBehavior::Isolated);
   } else if (type == "Punctuation") {
     part.allowKeys({"type", "behavior"});
-    addPattern("[!-/:-@\\[-`{-~\\p{P}]",
-               part.has("behavior") ? readBehavior(part.at("behavior"))
-                                    : SplitBehavior::Isolated);
+    addPattern("[!-/:-@\\[-`{-~\\p{P}]", part.has("behavior")
+                                             ? readBehavior(part.at("behavior"))
+                                             : SplitBehavior::Isolated);
   } else if (type == "Whitespace") {
     part.allowKeys({"type"});
     addPattern("\\w+|(?:(?!\\w)\\S)+", SplitBehavior::Removed, true);
@@ -102,9 +102,8 @@ struct Stretch {
 } // namespace
 
 /// Lists the stretches of a text of `length` bytes.
-static std::vector<Stretch> listStretches(size_t length,
-                                          const std::vector<Span> &matches,
-                                          bool invert) {
+static std::vector<Stretch>
+listStretches(size_t length, const std::vector<Span> &matches, bool invert) {
   std::vector<Stretch> result;
   result.reserve(2 * matches.size() + 1);
   size_t done = 0;
@@ -142,8 +141,7 @@ static bool joinsPrevious(const std::vector<Stretch> &stretches, size_t i,
 void splitAtMatches(std::string_view text, const std::vector<Span> &matches,
                     SplitBehavior behavior, bool invert,
                     std::vector<std::string_view> &out) {
-  std::vector<Stretch> stretches =
-      listStretches(text.size(), matches, invert);
+  std::vector<Stretch> stretches = listStretches(text.size(), matches, invert);
   for (size_t i = 0; i < stretches.size();) {
     size_t first = i++;
     while (i < stretches.size() && joinsPrevious(stretches, i, behavior))

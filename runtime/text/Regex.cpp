@@ -45,9 +45,8 @@ Result<Regex> Regex::build(const std::string &pattern, uint32_t options) {
       context(pcre2_compile_context_create(nullptr),
               pcre2_compile_context_free);
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  pcre2_code *code =
-      pcre2_compile(text, pattern.size(), options | PCRE2_UTF, &number, &offset,
-                    context.get());
+  pcre2_code *code = pcre2_compile(text, pattern.size(), options | PCRE2_UTF,
+                                   &number, &offset, context.get());
   if (!code)
     return Error{"expects a regular expression, but at byte " +
                  std::to_string(offset) + ": " + describe(number)};

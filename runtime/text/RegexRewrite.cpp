@@ -1,12 +1,15 @@
 //===- RegexRewrite.cpp - Oniguruma patterns for PCRE2 --------------------===//
 //
 // PCRE2 counts U+180E as white space and leaves marks out of the word
-// characters, reads `\h` as horizontal space and does not know `\uHHHH`. The
-// classes are written out here as Oniguruma has them.
+// characters, reads `\h` as horizontal space, does not know `\uHHHH`, and its
+// Unicode is older. The classes are written out here as Oniguruma has them.
 //
 //===----------------------------------------------------------------------===//
 
 #include "runtime/text/Regex.h"
+#include "runtime/text/UnicodeAdditions.h"
+
+#include <cstdio>
 
 namespace ds::text {
 
@@ -18,11 +21,42 @@ static constexpr const char *noSpace =
     "\\x00-\\x08\\x0e-\\x1f\\x21-\\x{84}\\x{86}-\\x{9f}\\x{a1}-\\x{167f}"
     "\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}"
     "\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}";
-static constexpr const char *word =
-    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
 static constexpr const char *hexDigit = "0-9A-Fa-f";
 static constexpr const char *noHexDigit =
     "\\x00-\\x2f\\x3a-\\x40\\x47-\\x60\\x67-\\x{10ffff}";
+
+/// Returns the members of a category that PCRE2 does not know, as ranges for
+/// brackets. `category` is one letter or two; others have none.
+static std::string listAdditions(std::string_view category) {
+  std::string out;
+  uint32_t first = 1, last = 0;
+  auto flush = [&] {
+    char text[32];
+    if (first <= last) {
+      std::snprintf(text, sizeof(text), "\\x{%x}-\\x{%x}", first, last);
+      out += text;
+    }
+  };
+  for (size_t i = 0; i < addedRangesCount; ++i) {
+    const AddedRange &range = addedRanges[i];
+    if (std::string_view(range.category).substr(0, category.size()) != category)
+      continue;
+    if (first <= last && range.first == last + 1) {
+      last = range.last;
+      continue;
+    }
+    flush();
+    first = range.first;
+    last = range.last;
+  }
+  flush();
+  return out;
+}
+
+static std::string listWordCharacters() {
+  return "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}" +
+         listAdditions("L") + listAdditions("M") + listAdditions("Nd");
+}
 
 namespace {
 /// Walks over a pattern once.
@@ -41,8 +75,9 @@ public:
 private:
   void step();
   void escape();
+  void property();
   void openClass();
-  void setOf(const char *members, bool negated = false);
+  void setOf(const std::string &members, bool negated = false);
 
   /// Copies `count` bytes as they are.
   void copy(size_t count) {
@@ -58,12 +93,40 @@ private:
 };
 } // namespace
 
-void Rewriter::setOf(const char *members, bool negated) {
+/// Puts a set in place of an escape of two bytes.
+void Rewriter::setOf(const std::string &members, bool negated) {
   at += 2;
   if (inClass)
     out += members;
   else
-    out += std::string(negated ? "[^" : "[") + members + "]";
+    out += (negated ? "[^" : "[") + members + "]";
+}
+
+/// Handles `\p{..}`, `\p{^..}`, `\P{..}` and `\pL`.
+void Rewriter::property() {
+  bool negated = pattern[at + 1] == 'P';
+  std::string_view name = pattern.substr(at + 2, 1);
+  size_t length = 3;
+  if (name == "{") {
+    size_t end = pattern.find('}', at);
+    if (end == pattern.npos)
+      return copy(2);
+    length = end + 1 - at;
+    name = pattern.substr(at + 3, end - at - 3);
+  }
+  if (name.substr(0, 1) == "^") {
+    negated = !negated;
+    name.remove_prefix(1);
+  }
+  std::string additions = name.size() <= 2 ? listAdditions(name) : "";
+  if (name == "Han")
+    additions = "\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}";
+  // A complement within brackets cannot be narrowed; it stays as it is.
+  if (additions.empty() || (negated && inClass))
+    return copy(length);
+  std::string known = "\\p{" + std::string(name) + "}";
+  setOf(known + additions, negated);
+  at += length - 2;
 }
 
 void Rewriter::escape() {
@@ -73,17 +136,20 @@ void Rewriter::escape() {
   case 'S':
     return inClass ? setOf(noSpace) : setOf(space, true);
   case 'w':
-    return setOf(word);
+    return setOf(listWordCharacters());
   case 'W':
     if (inClass) {
       problem = "expects no \\W inside brackets";
       return;
     }
-    return setOf(word, true);
+    return setOf(listWordCharacters(), true);
   case 'h':
     return setOf(hexDigit);
   case 'H':
     return setOf(noHexDigit);
+  case 'p':
+  case 'P':
+    return property();
   case 'u':
     out += "\\x{" + std::string(pattern.substr(at + 2, 4)) + "}";
     at = at + 6 < pattern.size() ? at + 6 : pattern.size();

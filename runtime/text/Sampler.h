@@ -67,13 +67,25 @@ private:
   struct Candidate {
     float logit;
     int32_t token;
+    bool operator<(const Candidate &other) const {
+      return logit != other.logit ? logit > other.logit : token < other.token;
+    }
   };
   explicit Sampler(const SamplerOptions &options) : options(options) {}
-  void cut(const float *logits, size_t count, float best);
-  void cutTopP(const float *logits, size_t count, float best, size_t limit);
+  bool cuts() const;
+  void sumBlocks(const float *logits, size_t count, float best,
+                 float temperature);
+  double total() const;
+  size_t drawFromAll(const float *logits, size_t count, float best, double u);
+  void selectKept(const float *logits, size_t count, float best);
+  size_t cutTopP(float best);
+  void drawFromKept(float best, double u, Sample &sample) const;
 
   SamplerOptions options;
+  /// Candidates left by the cuts.
   std::vector<Candidate> kept;
+  /// Sums of the weights of blocks of the vocabulary.
+  std::vector<double> blockSums;
 };
 
 } // namespace ds::text

@@ -43,7 +43,8 @@ public:
   /// tokenizer_config.json (may be empty), called `configName`.
   static Result<Tokenizer>
   parse(std::string_view json, const std::string &name,
-        std::string_view config = {}, const std::string &configName = "tokenizer_config.json");
+        std::string_view config = {},
+        const std::string &configName = "tokenizer_config.json");
 
   /// Returns the ids of `text`. Special tokens inside the text are recognised;
   /// with `addSpecial` the tokens that the post-processor (or `add_bos_token`

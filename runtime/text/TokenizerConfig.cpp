@@ -31,8 +31,8 @@ static void readAddedTokensDecoder(const JsonPart &part,
     char *end = nullptr;
     long id = std::strtol(key.c_str(), &end, 10);
     if (key.empty() || *end || id < 0 || id >= Vocabulary::maxId)
-      return part.fail("expects added_tokens_decoder to have ids as keys, not " +
-                       key);
+      return part.fail(
+          "expects added_tokens_decoder to have ids as keys, not " + key);
     AddedToken token;
     token.id = static_cast<int32_t>(id);
     token.content = value.at("content").asString();

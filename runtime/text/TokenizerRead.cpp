@@ -65,8 +65,7 @@ private:
 
 void Reader::note(const JsonScan &scan) {
   if (problem.message.empty())
-    problem.message =
-        problem.file + ":" + scan.place() + ": " + scan.problem();
+    problem.message = problem.file + ":" + scan.place() + ": " + scan.problem();
 }
 
 /// Takes the members of an object apart.
@@ -134,8 +133,8 @@ void Reader::readVocabulary() {
       return note(scan);
     }
     if (!impl.vocabulary.add(token, id)) {
-      scan.fail(begin, "expects each token and each id (" +
-                           std::to_string(id) + ") once");
+      scan.fail(begin, "expects each token and each id (" + std::to_string(id) +
+                           ") once");
       return note(scan);
     }
   } while (scan.take(','));
