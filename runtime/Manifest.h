@@ -1,0 +1,180 @@
+//===- Manifest.h - What an artifact says about itself --------------------===//
+//
+// The manifest of docs/artifact.md as data: weights, states, buffers, kernels
+// and the program of a step. Reading checks that everything it refers to
+// exists, so that the step engine need not.
+//
+//===----------------------------------------------------------------------===//
+#ifndef DS_RUNTIME_MANIFEST_H
+#define DS_RUNTIME_MANIFEST_H
+
+#include "runtime/Result.h"
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ds::runtime {
+
+/// The type of an element in memory.
+enum class Element { Bf16, F32 };
+
+/// How a weight lies in memory.
+enum class Layout { Raw, VectorF32, PanelBf16, PanelF32 };
+
+/// How a state lies in memory.
+enum class View { Key, Value };
+
+/// What the rows of a buffer are: tokens, or rows whose logits are wanted.
+enum class Rows { Tokens, Outputs };
+
+/// Layers [first, first + count).
+struct LayerRange {
+  int64_t first = 0, count = 0;
+};
+
+/// A tensor of the checkpoint that makes up rows of a weight. `{i}` in the
+/// label stands for the layer.
+struct WeightPart {
+  std::string label;
+  int64_t rows = 0;
+
+  /// Returns the tensor's name for `layer`.
+  std::string nameAt(int64_t layer) const;
+};
+
+/// A weight, one for the model or one for each layer of a range.
+struct WeightSpec {
+  std::string name;
+  std::vector<int64_t> shape; // [N] or [N, K]
+  Layout layout = Layout::Raw;
+  Element element = Element::Bf16; // Of a raw weight.
+  bool paired = false;
+  std::optional<LayerRange> layers;
+  std::vector<WeightPart> parts;
+
+  int64_t layerCount() const { return layers ? layers->count : 1; }
+  int64_t columns() const { return shape.size() > 1 ? shape[1] : 1; }
+};
+
+/// What is kept for each token, in pages of 64 positions.
+struct StateSpec {
+  std::string name;
+  int64_t heads = 0, dims = 0, layers = 0;
+  Element element = Element::Bf16;
+  View view = View::Key;
+
+  /// Returns the bytes of one page of one layer.
+  int64_t pageBytes() const;
+};
+
+/// A number of bytes that is linear in T and R, both multiples of 16.
+struct LinearBytes {
+  int64_t perToken = 0, perOutput = 0, constant = 0;
+  int64_t at(int64_t tokens, int64_t outputs) const {
+    return perToken * tokens + perOutput * outputs + constant;
+  }
+};
+
+/// A buffer of the arena.
+struct BufferSpec {
+  std::string name;
+  Rows rows = Rows::Tokens;
+  int64_t rowBytes = 0;
+  std::optional<Element> element;
+  LinearBytes offset;
+};
+
+/// A version of a kernel for launches of at most `maxRows` rows.
+struct KernelBucket {
+  std::optional<int64_t> maxRows;
+  std::string symbol;
+};
+
+/// A kernel. `cost` is what the compiler's cost model says, or null.
+struct KernelSpec {
+  std::string name, family;
+  Rows rows = Rows::Tokens;
+  std::vector<KernelBucket> buckets;
+  nlohmann::json cost;
+};
+
+/// An argument of a launch.
+struct Argument {
+  enum Kind { Buffer, Weight, State, Sequences } kind = Sequences;
+  int64_t index = 0;
+};
+
+/// A launch, or a loop over layers around other statements.
+struct Statement {
+  int64_t kernel = -1; // -1 for a loop.
+  std::vector<Argument> arguments;
+  LayerRange layers;
+  int64_t carry = -1;
+  std::vector<Statement> body;
+
+  bool isLoop() const { return kernel < 0; }
+};
+
+/// Facts about the model that the runtime needs; the rest of the manifest's
+/// "config" is in `all`.
+struct ModelConfig {
+  int64_t vocabulary = 0, positions = 0, hidden = 0, layers = 0;
+  std::vector<int64_t> endTokens;
+  std::optional<int64_t> beginToken;
+  nlohmann::json all;
+};
+
+/// The manifest of an artifact.
+struct Manifest {
+  static constexpr int64_t formatVersion = 1;
+  static constexpr int64_t pagePositions = 64;
+
+  std::string producer, model, compute;
+  ModelConfig config;
+  std::vector<std::string> variants;
+  int64_t scratchBytes = 0, queryRows = 0;
+  std::vector<WeightSpec> weights;
+  std::vector<StateSpec> states;
+  std::vector<BufferSpec> buffers;
+  LinearBytes arena;
+  std::vector<KernelSpec> kernels;
+  std::vector<Statement> program;
+  int64_t logits = 0;
+  std::optional<int64_t> finalHidden;
+
+  /// Reads the JSON text of a manifest. `path` is what errors call the file.
+  static Result<Manifest> parse(std::string_view text, const std::string &path);
+
+  /// Returns the bytes that all states keep for a page, all layers together.
+  int64_t statePageBytes() const;
+};
+
+/// Checks magic, length and hash of the section `.ds.manifest` and the size of
+/// the file, `fileBytes`, and returns the JSON text.
+Result<std::string_view> checkManifestSection(std::string_view section,
+                                              uint64_t fileBytes,
+                                              const std::string &path);
+
+/// Returns the bytes of one element.
+inline int64_t elementBytes(Element element) {
+  return element == Element::Bf16 ? 2 : 4;
+}
+
+/// Returns "bf16" or "f32".
+const char *elementName(Element element);
+
+/// Returns the manifest's name of `layout`.
+const char *layoutName(Layout layout);
+
+/// Returns `value` rounded up to a multiple of `unit`.
+inline int64_t roundUp(int64_t value, int64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+} // namespace ds::runtime
+
+#endif // DS_RUNTIME_MANIFEST_H

@@ -1,0 +1,176 @@
+//===- Pack.cpp - Layouts of packed weights -------------------------------===//
+//
+// The inner loops are transpositions of 4 x 4 words in SSE2, which every
+// x86-64 has; they keep up with memory.
+//
+//===----------------------------------------------------------------------===//
+#include "runtime/Pack.h"
+
+#include <cstring>
+#include <emmintrin.h>
+
+using namespace ds::runtime;
+
+static constexpr size_t block = 32;
+
+std::optional<Source> ds::runtime::parseSource(const std::string &dtype) {
+  if (dtype == "F32")
+    return Source::F32;
+  if (dtype == "F16")
+    return Source::F16;
+  if (dtype == "BF16")
+    return Source::Bf16;
+  return std::nullopt;
+}
+
+static uint32_t floatBits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+static float bitsFloat(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+/// Rounds to nearest, ties to even; a NaN stays one.
+static uint16_t roundToBf16(float value) {
+  uint32_t bits = floatBits(value);
+  uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
+  bool nan = (bits & 0x7fffffff) > 0x7f800000;
+  return static_cast<uint16_t>((nan ? bits | 0x400000 : rounded) >> 16);
+}
+
+/// Widens an f16: exponent and fraction move, a product with 2^112 sets the
+/// bias right, subnormals included.
+static float widenF16(uint16_t half) {
+  uint32_t magnitude = uint32_t(half & 0x7fff) << 13;
+  float value = bitsFloat(magnitude) * bitsFloat(0x77800000);
+  if ((half & 0x7c00) == 0x7c00)
+    value = bitsFloat(magnitude | 0x7f800000);
+  return bitsFloat(floatBits(value) | uint32_t(half & 0x8000) << 16);
+}
+
+void ds::runtime::convertToF32(Source source, const void *from, size_t count,
+                               float *to) {
+  const uint16_t *halves = static_cast<const uint16_t *>(from);
+  if (source == Source::F32)
+    memcpy(to, from, count * sizeof(float));
+  else if (source == Source::Bf16)
+    for (size_t i = 0; i < count; ++i)
+      to[i] = bitsFloat(uint32_t(halves[i]) << 16);
+  else
+    for (size_t i = 0; i < count; ++i)
+      to[i] = widenF16(halves[i]);
+}
+
+void ds::runtime::convertToBf16(Source source, const void *from, size_t count,
+                                uint16_t *to) {
+  const float *floats = static_cast<const float *>(from);
+  const uint16_t *halves = static_cast<const uint16_t *>(from);
+  if (source == Source::Bf16)
+    memcpy(to, from, count * sizeof(uint16_t));
+  else if (source == Source::F32)
+    for (size_t i = 0; i < count; ++i)
+      to[i] = roundToBf16(floats[i]);
+  else
+    for (size_t i = 0; i < count; ++i)
+      to[i] = roundToBf16(widenF16(halves[i]));
+}
+
+/// Transposes the 4 x 4 words at `from`, rows `fromStride` bytes apart.
+static void transpose4(const char *from, size_t fromStride, char *to,
+                       size_t toStride) {
+  auto load = [&](size_t row) {
+    return _mm_loadu_si128(
+        reinterpret_cast<const __m128i *>(from + row * fromStride));
+  };
+  auto store = [&](size_t row, __m128i value) {
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(to + row * toStride), value);
+  };
+  __m128i a = load(0), b = load(1), c = load(2), d = load(3);
+  __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d);
+  store(0, _mm_unpacklo_epi64(ab, cd));
+  store(1, _mm_unpackhi_epi64(ab, cd));
+  ab = _mm_unpackhi_epi32(a, b), cd = _mm_unpackhi_epi32(c, d);
+  store(2, _mm_unpacklo_epi64(ab, cd));
+  store(3, _mm_unpackhi_epi64(ab, cd));
+}
+
+/// Packs one block of 32 x 32 bf16 to [2][16][16][2]: words are pairs of k.
+static void packBlockBf16(const uint16_t *rows, size_t stride, uint16_t *to) {
+  size_t strideBytes = stride * sizeof(uint16_t);
+  for (size_t tile = 0; tile < 2; ++tile)
+    for (size_t pair = 0; pair < 16; pair += 4)
+      for (size_t n = 0; n < 16; n += 4)
+        transpose4(reinterpret_cast<const char *>(
+                       rows + (tile * 16 + n) * stride + 2 * pair),
+                   strideBytes,
+                   reinterpret_cast<char *>(to + tile * 512 + pair * 32 +
+                                            n * 2),
+                   64);
+}
+
+void ds::runtime::packPanelBf16(const uint16_t *rows, size_t stride,
+                                size_t columns, uint16_t *to) {
+  size_t k = 0;
+  for (; k + block <= columns; k += block, to += block * block)
+    packBlockBf16(rows + k, stride, to);
+  if (k == columns)
+    return;
+  uint16_t tail[block * block] = {};
+  for (size_t n = 0; n < block; ++n)
+    memcpy(tail + n * block, rows + n * stride + k,
+           (columns - k) * sizeof(uint16_t));
+  packBlockBf16(tail, block, to);
+}
+
+void ds::runtime::packPanelF32(const float *rows, size_t stride, size_t columns,
+                               float *to) {
+  size_t k = 0;
+  for (; k + 4 <= columns; k += 4)
+    for (size_t n = 0; n < block; n += 4)
+      transpose4(reinterpret_cast<const char *>(rows + n * stride + k),
+                 stride * sizeof(float),
+                 reinterpret_cast<char *>(to + k * block + n),
+                 block * sizeof(float));
+  for (; k < columns; ++k)
+    for (size_t n = 0; n < block; ++n)
+      to[k * block + n] = rows[n * stride + k];
+}
+
+PackedRow ds::runtime::findSourceRow(const WeightSpec &weight, int64_t row) {
+  if (weight.paired) {
+    PackedRow source{row % 32 / 16, row / 32 * 16 + row % 16};
+    return source.row < weight.parts[0].rows ? source : PackedRow();
+  }
+  for (size_t part = 0; part < weight.parts.size(); ++part) {
+    if (row < weight.parts[part].rows)
+      return {static_cast<int64_t>(part), row};
+    row -= weight.parts[part].rows;
+  }
+  return {};
+}
+
+int64_t ds::runtime::packedRows(const WeightSpec &weight) {
+  return weight.paired ? 2 * roundUp(weight.parts[0].rows, 16)
+                       : weight.shape[0];
+}
+
+int64_t ds::runtime::packedBytes(const WeightSpec &weight) {
+  int64_t rows = packedRows(weight);
+  int64_t columns = roundUp(weight.columns(), block);
+  switch (weight.layout) {
+  case Layout::Raw:
+    return rows * weight.columns() * elementBytes(weight.element);
+  case Layout::VectorF32:
+    return roundUp(rows, 16) * 4;
+  case Layout::PanelBf16:
+    return roundUp(rows, block) * columns * 2;
+  case Layout::PanelF32:
+    return roundUp(rows, block) * columns * 4;
+  }
+  return 0;
+}

@@ -1,0 +1,83 @@
+//===- StepInput.cpp - What kernels see of a step's sequences -------------===//
+#include "runtime/StepInput.h"
+
+#include <algorithm>
+
+using namespace ds::runtime;
+
+int32_t *StepInput::Array::reset(size_t count) {
+  constexpr size_t line = 64;
+  // A vector reads past its end where rows are taken 16 at a time.
+  size_t words = count + 2 * line / sizeof(int32_t);
+  if (storage.size() < words)
+    storage.resize(words);
+  uintptr_t address = reinterpret_cast<uintptr_t>(storage.data());
+  return storage.data() + (-address % line) / sizeof(int32_t);
+}
+
+void StepInput::addRows(const std::vector<StepItem> &items) {
+  int32_t *toId = ids.reset(sizes[0]), *toPosition = position.reset(sizes[0]);
+  int32_t *toSequence = sequence.reset(sizes[0]);
+  int32_t *toBegin = rowBegin.reset(sizes[1] + 1);
+  int32_t *toPast = past.reset(sizes[1]), *toOut = outRows.reset(sizes[2]);
+  view.ids = toId, view.position = toPosition, view.sequence = toSequence;
+  view.row_begin = toBegin, view.past = toPast, view.out_rows = toOut;
+  int32_t row = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const StepItem &item = items[i];
+    int32_t kept = static_cast<int32_t>(item.sequence->length());
+    *toBegin++ = row;
+    *toPast++ = kept;
+    for (int64_t j = 0; j < item.count; ++j, ++row) {
+      *toId++ = item.tokens[j];
+      *toPosition++ = kept + static_cast<int32_t>(j);
+      *toSequence++ = static_cast<int32_t>(i);
+      if (j >= item.firstOutput)
+        *toOut++ = row;
+    }
+  }
+  *toBegin = row;
+}
+
+void StepInput::addPages(const std::vector<StepItem> &items) {
+  size_t most = 0;
+  for (const StepItem &item : items)
+    most = std::max(most, item.sequence->pageNumbers().size());
+  int32_t *to = pages.reset(items.size() * most);
+  view.pages = to;
+  view.max_pages = static_cast<int64_t>(most);
+  for (const StepItem &item : items) {
+    const std::vector<int32_t> &numbers = item.sequence->pageNumbers();
+    std::fill(std::copy(numbers.begin(), numbers.end(), to), to + most, 0);
+    to += most;
+  }
+}
+
+void StepInput::addQueryTiles(const std::vector<StepItem> &items,
+                              int64_t queryRows) {
+  int64_t count = 0;
+  for (const StepItem &item : items)
+    count += (item.count + queryRows - 1) / queryRows;
+  int32_t *to = queryTiles.reset(3 * count);
+  view.query_tiles = to;
+  sizes[3] = count;
+  for (size_t i = 0; i < items.size(); ++i)
+    for (int64_t begin = 0; begin < items[i].count; begin += queryRows) {
+      *to++ = static_cast<int32_t>(i);
+      *to++ = view.row_begin[i] + static_cast<int32_t>(begin);
+      *to++ = static_cast<int32_t>(
+          std::min(queryRows, items[i].count - begin));
+    }
+}
+
+void StepInput::build(const std::vector<StepItem> &items, int64_t queryRows) {
+  sizes[0] = sizes[2] = 0;
+  sizes[1] = static_cast<int64_t>(items.size());
+  for (const StepItem &item : items) {
+    sizes[0] += item.count;
+    sizes[2] += item.outputs();
+  }
+  addRows(items);
+  addPages(items);
+  addQueryTiles(items, queryRows);
+}

@@ -1,0 +1,73 @@
+//===- StepInput.h - What kernels see of a step's sequences ---------------===//
+#ifndef DS_RUNTIME_STEPINPUT_H
+#define DS_RUNTIME_STEPINPUT_H
+
+#include "runtime/State.h"
+
+#include <cstdint>
+#include <vector>
+
+extern "C" {
+/// The sequences of a step as kernels see them (docs/artifact.md).
+struct ds_seq {
+  const int32_t *ids;
+  const int32_t *position;
+  const int32_t *sequence;
+  const int32_t *row_begin;
+  const int32_t *past;
+  const int32_t *pages;
+  int64_t max_pages;
+  const int32_t *out_rows;
+  const int32_t *query_tiles;
+};
+}
+
+namespace ds::runtime {
+
+/// The tokens that a step appends to one sequence.
+struct StepItem {
+  Sequence *sequence = nullptr;
+  const int32_t *tokens = nullptr;
+  int64_t count = 0;
+  /// Logits are wanted for the tokens from this one on: `count` for none,
+  /// `count - 1` for the last, 0 for all.
+  int64_t firstOutput = 0;
+
+  int64_t outputs() const { return count - firstOutput; }
+};
+
+/// The arrays of a ds_seq and the sizes of the step.
+class StepInput {
+public:
+  /// Describes a step of `items`, whose pages are reserved.
+  void build(const std::vector<StepItem> &items, int64_t queryRows);
+
+  int64_t tokens() const { return sizes[0]; }
+  int64_t outputs() const { return sizes[2]; }
+  /// Returns the `dims` of kernels.
+  const int64_t *dims() const { return sizes; }
+  /// Returns the structure, at the same address for every step.
+  ds_seq *sequences() { return &view; }
+
+private:
+  /// An array that begins on a cache line.
+  class Array {
+  public:
+    int32_t *reset(size_t count);
+
+  private:
+    std::vector<int32_t> storage;
+  };
+
+  void addRows(const std::vector<StepItem> &items);
+  void addPages(const std::vector<StepItem> &items);
+  void addQueryTiles(const std::vector<StepItem> &items, int64_t queryRows);
+
+  int64_t sizes[8] = {};
+  ds_seq view = {};
+  Array ids, position, sequence, rowBegin, past, pages, outRows, queryTiles;
+};
+
+} // namespace ds::runtime
+
+#endif // DS_RUNTIME_STEPINPUT_H

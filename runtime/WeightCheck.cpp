@@ -1,0 +1,82 @@
+//===- WeightCheck.cpp - Does a checkpoint fit an artifact ----------------===//
+#include "runtime/Pack.h"
+#include "runtime/Weights.h"
+
+#include <set>
+
+using namespace ds::runtime;
+
+/// Tells whether a model may do without a tensor that its folder has: tables of
+/// old checkpoints that are computed now, and the copy of a tied head.
+static bool isHarmless(const std::string &name) {
+  static const std::string inverse = "rotary_emb.inv_freq";
+  bool frequencies =
+      name.size() >= inverse.size() &&
+      name.compare(name.size() - inverse.size(), inverse.size(), inverse) == 0;
+  return frequencies || name == "lm_head.weight";
+}
+
+/// Returns the shape that the tensor of `part` has in the checkpoint.
+static std::vector<int64_t> partShape(const WeightSpec &weight,
+                                      const WeightPart &part) {
+  std::vector<int64_t> shape = weight.shape;
+  shape[0] = part.rows;
+  return shape;
+}
+
+namespace {
+/// Collects everything that does not fit.
+struct WeightChecker {
+  const Checkpoint &checkpoint;
+  std::set<std::string> used;
+  std::vector<std::string> problems;
+
+  void check(const std::string &name, const std::vector<int64_t> &shape) {
+    if (!used.insert(name).second)
+      return;
+    auto found = checkpoint.tensors().find(name);
+    if (found == checkpoint.tensors().end()) {
+      problems.push_back(
+          join("missing tensor '", name, "' of shape ", shapeText(shape)));
+      return;
+    }
+    const Tensor &tensor = found->second;
+    if (tensor.shape != shape)
+      problems.push_back(join("expects tensor '", name, "' of shape ",
+                              shapeText(shape), ", found ",
+                              shapeText(tensor.shape)));
+    if (!parseSource(tensor.dtype))
+      problems.push_back(join("expects tensor '", name,
+                              "' of type BF16, F16 or F32, found ",
+                              tensor.dtype));
+  }
+
+  void checkUnused() {
+    for (const auto &[name, tensor] : checkpoint.tensors())
+      if (!used.count(name) && !isHarmless(name))
+        problems.push_back(join("unexpected tensor '", name, "' of shape ",
+                                shapeText(tensor.shape)));
+  }
+};
+} // namespace
+
+Status ds::runtime::checkWeights(const Manifest &manifest,
+                                 const Checkpoint &checkpoint) {
+  WeightChecker checker{checkpoint, {}, {}};
+  for (const WeightSpec &weight : manifest.weights)
+    for (int64_t layer = 0; layer < weight.layerCount(); ++layer)
+      for (const WeightPart &part : weight.parts)
+        checker.check(
+            part.nameAt(layer + (weight.layers ? weight.layers->first : 0)),
+            partShape(weight, part));
+  checker.checkUnused();
+  if (checker.problems.empty())
+    return std::nullopt;
+  size_t count = checker.problems.size();
+  std::string text;
+  for (const std::string &problem : checker.problems)
+    text += "\n  " + problem;
+  return failure("the weights in '", checkpoint.path(),
+                 "' do not fit the artifact, ", count,
+                 count == 1 ? " problem:" : " problems:", text);
+}

@@ -1,0 +1,283 @@
+//===- Weights.cpp - Loads and packs weights ------------------------------===//
+//
+// A unit of work is a run of packed rows. Its source rows are read, not mapped,
+// into a small buffer of the thread and packed from there: the source never
+// adds to the memory of the process, and a file that shrinks meanwhile is an
+// error, not a signal.
+//
+//===----------------------------------------------------------------------===//
+#include "runtime/Weights.h"
+#include "runtime/Pack.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+
+using namespace ds::runtime;
+
+// Packed weights begin on a cache line; some kernels prefetch past the end.
+static constexpr int64_t alignment = 64;
+static constexpr int64_t unitBytes = 256 << 10;
+
+namespace ds::runtime {
+class WeightLoader {
+public:
+  WeightLoader(const Manifest &manifest, const Checkpoint &checkpoint,
+               Weights &weights)
+      : manifest(manifest), checkpoint(checkpoint), weights(weights) {}
+
+  Status run(ThreadPool &pool, const LoadProgress &progress);
+
+private:
+  /// Packed rows [begin, end) of a layer of a weight.
+  struct Unit {
+    int64_t weight, layer, begin, end;
+    uint64_t filePlace; // Orders units as their sources lie on disk.
+  };
+  /// Memory of one thread.
+  struct Scratch {
+    std::vector<char> source;
+    std::vector<char> rows;
+  };
+
+  const Tensor &tensor(const WeightSpec &weight, int64_t part,
+                       int64_t layer) const;
+  bool canMap(const WeightSpec &weight) const;
+  Status mapWeight(int64_t index);
+  Status allocate();
+  void addUnits(int64_t index);
+  Status packUnit(const Unit &unit, Scratch &scratch);
+  Status readRows(const Unit &unit, int64_t begin, int64_t end, bool toBf16,
+                  Scratch &scratch);
+  Status readRun(const WeightSpec &weight, int64_t layer, PackedRow source,
+                 int64_t count, bool toBf16, Scratch &scratch, char *to);
+  void advance(int64_t bytes);
+
+  const Manifest &manifest;
+  const Checkpoint &checkpoint;
+  Weights &weights;
+  std::vector<Unit> units;
+  int64_t total = 0;
+  const LoadProgress *progress = nullptr;
+  std::atomic<int64_t> done{0};
+  std::atomic<bool> stopped{false};
+  std::mutex mutex; // Guards `error` and calls of `progress`.
+  Status error;
+};
+} // namespace ds::runtime
+
+const Tensor &WeightLoader::tensor(const WeightSpec &weight, int64_t part,
+                                   int64_t layer) const {
+  int64_t number = layer + (weight.layers ? weight.layers->first : 0);
+  return checkpoint.tensors().at(weight.parts[part].nameAt(number));
+}
+
+/// Tells whether `weight` can be used as it lies in the file.
+bool WeightLoader::canMap(const WeightSpec &weight) const {
+  if (weight.layout != Layout::Raw || weight.parts.size() != 1)
+    return false;
+  const char *type = weight.element == Element::Bf16 ? "BF16" : "F32";
+  for (int64_t layer = 0; layer < weight.layerCount(); ++layer) {
+    const Tensor &source = tensor(weight, 0, layer);
+    if (source.dtype != type || source.begin % elementBytes(weight.element))
+      return false;
+  }
+  return true;
+}
+
+Status WeightLoader::mapWeight(int64_t index) {
+  const WeightSpec &weight = manifest.weights[index];
+  for (int64_t layer = 0; layer < weight.layerCount(); ++layer) {
+    const Tensor &source = tensor(weight, 0, layer);
+    Mapping &mapping = weights.files[source.file];
+    if (!mapping.data()) {
+      Result<Mapping> mapped = checkpoint.file(source).map();
+      if (!mapped)
+        return mapped.takeError();
+      mapping = std::move(*mapped);
+    }
+    weights.addresses[index][layer] = mapping.data() + source.begin;
+    weights.mapped += static_cast<int64_t>(source.bytes);
+  }
+  return std::nullopt;
+}
+
+/// Lays out the packed weights, all of them in one piece of memory.
+Status WeightLoader::allocate() {
+  weights.files.resize(checkpoint.allFiles().size());
+  std::vector<std::vector<int64_t>> offsets(manifest.weights.size());
+  int64_t bytes = 0;
+  for (size_t i = 0; i < manifest.weights.size(); ++i) {
+    const WeightSpec &weight = manifest.weights[i];
+    weights.addresses.emplace_back(weight.layerCount());
+    if (canMap(weight)) {
+      if (Status failed = mapWeight(i))
+        return failed;
+      continue;
+    }
+    for (int64_t layer = 0; layer < weight.layerCount(); ++layer) {
+      offsets[i].push_back(bytes);
+      bytes += roundUp(packedBytes(weight), alignment);
+    }
+  }
+  Result<Mapping> memory = Mapping::allocate(bytes, /*hugePages=*/true);
+  if (!memory)
+    return memory.takeError();
+  weights.memory = std::move(*memory);
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    for (size_t layer = 0; layer < offsets[i].size(); ++layer)
+      weights.addresses[i][layer] = weights.memory.data() + offsets[i][layer];
+    if (!offsets[i].empty())
+      addUnits(i);
+  }
+  return std::nullopt;
+}
+
+void WeightLoader::addUnits(int64_t index) {
+  const WeightSpec &weight = manifest.weights[index];
+  int64_t rows = packedRows(weight), rowBytes = weight.columns() * 4;
+  int64_t step = std::max<int64_t>(32, unitBytes / rowBytes / 32 * 32);
+  for (int64_t layer = 0; layer < weight.layerCount(); ++layer)
+    for (int64_t begin = 0; begin < rows; begin += step) {
+      int64_t end = std::min(begin + step, rows);
+      PackedRow first = findSourceRow(weight, begin);
+      const Tensor &source = tensor(weight, first.part, layer);
+      uint64_t place = (uint64_t(source.file) << 48) + source.begin +
+                       source.bytes / source.shape[0] * first.row;
+      units.push_back({index, layer, begin, end, place});
+      total += (end - begin) * rowBytes;
+    }
+}
+
+/// Reads `count` rows of a part from `source` on to `to`, converted.
+Status WeightLoader::readRun(const WeightSpec &weight, int64_t layer,
+                             PackedRow source, int64_t count, bool toBf16,
+                             Scratch &scratch, char *to) {
+  const Tensor &from = tensor(weight, source.part, layer);
+  Source type = *parseSource(from.dtype);
+  int64_t rowBytes = weight.columns() * sourceBytes(type);
+  size_t bytes = count * rowBytes, elements = count * weight.columns();
+  const File &file = checkpoint.file(from);
+  bool asIs = type == (toBf16 ? Source::Bf16 : Source::F32);
+  if (!asIs && scratch.source.size() < bytes)
+    scratch.source.resize(bytes);
+  char *buffer = asIs ? to : scratch.source.data();
+  if (Status failed =
+          file.read(from.begin + source.row * rowBytes, bytes, buffer))
+    return failed;
+  if (!asIs && toBf16)
+    convertToBf16(type, buffer, elements, reinterpret_cast<uint16_t *>(to));
+  else if (!asIs)
+    convertToF32(type, buffer, elements, reinterpret_cast<float *>(to));
+  return std::nullopt;
+}
+
+/// Reads packed rows [begin, end) to `scratch.rows`, row-major; rows that come
+/// from nowhere are zero.
+Status WeightLoader::readRows(const Unit &unit, int64_t begin, int64_t end,
+                              bool toBf16, Scratch &scratch) {
+  const WeightSpec &weight = manifest.weights[unit.weight];
+  int64_t rowBytes = weight.columns() * (toBf16 ? 2 : 4);
+  if (scratch.rows.size() < size_t((end - begin) * rowBytes))
+    scratch.rows.resize((end - begin) * rowBytes);
+  for (int64_t row = begin, next; row < end; row = next) {
+    PackedRow source = findSourceRow(weight, row);
+    char *to = scratch.rows.data() + (row - begin) * rowBytes;
+    for (next = row + 1; next < end; ++next) {
+      PackedRow other = findSourceRow(weight, next);
+      bool follows = source.part < 0 ? other.part < 0
+                                     : other.part == source.part &&
+                                           other.row == source.row + next - row;
+      if (!follows)
+        break;
+    }
+    if (source.part < 0)
+      memset(to, 0, (next - row) * rowBytes);
+    else if (Status failed = readRun(weight, unit.layer, source, next - row,
+                                     toBf16, scratch, to))
+      return failed;
+  }
+  return std::nullopt;
+}
+
+Status WeightLoader::packUnit(const Unit &unit, Scratch &scratch) {
+  const WeightSpec &weight = manifest.weights[unit.weight];
+  char *out =
+      static_cast<char *>(weights.addresses[unit.weight][unit.layer]);
+  bool panel = weight.layout == Layout::PanelBf16 ||
+               weight.layout == Layout::PanelF32;
+  bool toBf16 =
+      weight.layout == Layout::PanelBf16 ||
+      (weight.layout == Layout::Raw && weight.element == Element::Bf16);
+  int64_t columns = weight.columns(), size = toBf16 ? 2 : 4;
+  int64_t end = panel ? roundUp(unit.end, 32) : unit.end;
+  if (Status failed = readRows(unit, unit.begin, end, toBf16, scratch))
+    return failed;
+  const char *rows = scratch.rows.data();
+  if (!panel) {
+    memcpy(out + unit.begin * columns * size, rows,
+           (end - unit.begin) * columns * size);
+    return std::nullopt;
+  }
+  int64_t blockBytes = 32 * roundUp(columns, 32) * size;
+  for (int64_t row = unit.begin; row < end; row += 32) {
+    const char *from = rows + (row - unit.begin) * columns * size;
+    char *to = out + row / 32 * blockBytes;
+    if (toBf16)
+      packPanelBf16(reinterpret_cast<const uint16_t *>(from), columns, columns,
+                    reinterpret_cast<uint16_t *>(to));
+    else
+      packPanelF32(reinterpret_cast<const float *>(from), columns, columns,
+                   reinterpret_cast<float *>(to));
+  }
+  return std::nullopt;
+}
+
+void WeightLoader::advance(int64_t bytes) {
+  int64_t now = done.fetch_add(bytes) + bytes;
+  if (!*progress)
+    return;
+  std::lock_guard<std::mutex> lock(mutex);
+  if (!(*progress)(now, total))
+    stopped = true;
+}
+
+Status WeightLoader::run(ThreadPool &pool, const LoadProgress &report) {
+  progress = &report;
+  if (Status failed = allocate())
+    return failed;
+  std::sort(units.begin(), units.end(), [](const Unit &a, const Unit &b) {
+    return a.filePlace < b.filePlace;
+  });
+  std::vector<Scratch> scratch(pool.threads());
+  pool.forEach(units.size(), [&](int64_t index, int thread) {
+    if (stopped)
+      return;
+    const Unit &unit = units[index];
+    Status failed = packUnit(unit, scratch[thread]);
+    if (!failed)
+      return advance((unit.end - unit.begin) *
+                     manifest.weights[unit.weight].columns() * 4);
+    std::lock_guard<std::mutex> lock(mutex);
+    error = failed;
+    stopped = true;
+  });
+  if (!error && stopped)
+    error = failure("loading was interrupted");
+  return error;
+}
+
+Result<Weights> Weights::load(const Manifest &manifest, const std::string &path,
+                              ThreadPool &pool, const LoadProgress &progress) {
+  Result<Checkpoint> checkpoint = Checkpoint::open(path);
+  if (!checkpoint)
+    return checkpoint.takeError();
+  if (Status error = checkWeights(manifest, *checkpoint))
+    return *error;
+  Weights weights;
+  WeightLoader loader(manifest, *checkpoint, weights);
+  if (Status error = loader.run(pool, progress))
+    return *error;
+  return weights;
+}

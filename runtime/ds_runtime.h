@@ -1,0 +1,176 @@
+/*===- ds_runtime.h - The C interface of the runtime -------------------------===
+ *
+ * Loads an artifact of dscc, packs the weights of a model folder, keeps the
+ * state of sequences and runs steps.
+ *
+ *   char *error = NULL;
+ *   ds_artifact *artifact = ds_artifact_open("model.so", NULL, &error);
+ *   ds_pool *pool = ds_pool_create(2, &error);
+ *   ds_weights *weights = ds_weights_load(artifact, "model/", pool, &error);
+ *   ds_engine *engine = ds_engine_create(artifact, weights, pool, NULL, &error);
+ *   ds_state *state = ds_state_create(artifact, 64, 0, &error);
+ *   ds_sequence *sequence = ds_sequence_create(state);
+ *   ds_step_item item = {sequence, ids, count, count - 1};
+ *   if (ds_engine_step(engine, &item, 1, &error) == 0)
+ *     pick(ds_engine_logits(engine, 0), ds_artifact_vocabulary(artifact));
+ *
+ * Rules
+ * - A function that can fail takes `char **error`. On failure it returns NULL
+ *   or -1 and, unless `error` is NULL, points it to a message that the caller
+ *   frees with ds_string_free. On success it leaves `error` alone.
+ * - Handles are opaque. What a handle was made from has to outlive it: free in
+ *   the reverse order of creation. Every *_free takes NULL.
+ * - Nothing is global: handles do not know of each other. Calls on the same
+ *   handle, or on handles made from the same pool or state, have to be made one
+ *   at a time.
+ * - No call throws, exits or writes to standard output or error.
+ *
+ *===------------------------------------------------------------------------===*/
+#ifndef DS_RUNTIME_DS_RUNTIME_H
+#define DS_RUNTIME_DS_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of this interface; it grows when a declaration changes. */
+#define DS_RUNTIME_ABI 1
+
+typedef struct ds_artifact ds_artifact;
+typedef struct ds_pool ds_pool;
+typedef struct ds_weights ds_weights;
+typedef struct ds_engine ds_engine;
+typedef struct ds_state ds_state;
+typedef struct ds_sequence ds_sequence;
+
+/** Returns DS_RUNTIME_ABI of the library. */
+int32_t ds_runtime_abi(void);
+/** Returns the version of the project, such as "0.1.0". */
+const char *ds_runtime_version(void);
+/** Frees a message. */
+void ds_string_free(char *string);
+
+/* Artifact ------------------------------------------------------------------*/
+
+/** Opens the artifact at `path`. Its manifest and size are checked before it is
+ * opened as code. `variant` is amx, avx512bf16, avx512 or avx2, or NULL for the
+ * best that this CPU runs. */
+ds_artifact *ds_artifact_open(const char *path, const char *variant,
+                              char **error);
+void ds_artifact_free(ds_artifact *artifact);
+/** Returns the variant in use. */
+const char *ds_artifact_variant(const ds_artifact *artifact);
+/** Returns the JSON text of the manifest (docs/artifact.md). */
+const char *ds_artifact_manifest(const ds_artifact *artifact);
+/** Returns the number of tokens of the vocabulary. */
+int64_t ds_artifact_vocabulary(const ds_artifact *artifact);
+/** Returns the most tokens that a sequence may have. */
+int64_t ds_artifact_positions(const ds_artifact *artifact);
+
+/* Threads -------------------------------------------------------------------*/
+
+/** Starts `threads` - 1 threads; the caller of a step is the other one. 0 takes
+ * one for each CPU this process may use. */
+ds_pool *ds_pool_create(int32_t threads, char **error);
+void ds_pool_free(ds_pool *pool);
+
+/* Weights -------------------------------------------------------------------*/
+
+/** Reads the safetensors of the folder `path`. All names, shapes and types are
+ * checked first, and the message lists all that do not fit. */
+ds_weights *ds_weights_load(const ds_artifact *artifact, const char *path,
+                            ds_pool *pool, char **error);
+void ds_weights_free(ds_weights *weights);
+/** Returns the bytes of packed weights, and those used from a file's mapping. */
+int64_t ds_weights_packed_bytes(const ds_weights *weights);
+int64_t ds_weights_mapped_bytes(const ds_weights *weights);
+
+/* State ---------------------------------------------------------------------*/
+
+/** For tests: hand out pages in a random order; fill free pages with NaN. */
+#define DS_STATE_PERMUTE_PAGES 1u
+#define DS_STATE_POISON_FREE_PAGES 2u
+
+/** Makes room for `pages` pages of 64 positions, shared by all sequences of the
+ * state. Memory is taken when it is first used. */
+ds_state *ds_state_create(const ds_artifact *artifact, int64_t pages,
+                          uint32_t flags, char **error);
+void ds_state_free(ds_state *state);
+int64_t ds_state_free_pages(const ds_state *state);
+/** Returns the bytes of a page, all layers together. */
+int64_t ds_state_page_bytes(const ds_artifact *artifact);
+
+/** Returns an empty sequence. */
+ds_sequence *ds_sequence_create(ds_state *state);
+/** Returns a sequence with the same tokens. The pages are shared until one of
+ * the two appends to the last. */
+ds_sequence *ds_sequence_fork(const ds_sequence *sequence);
+/** Forgets the tokens from `length` on; -1 if there are fewer. */
+int32_t ds_sequence_truncate(ds_sequence *sequence, int64_t length,
+                             char **error);
+int64_t ds_sequence_length(const ds_sequence *sequence);
+void ds_sequence_free(ds_sequence *sequence);
+
+/* Steps ---------------------------------------------------------------------*/
+
+typedef struct ds_engine_options {
+  int64_t max_tokens;  /**< Of a step that runs in one piece; 0: 512. */
+  int64_t max_outputs; /**< Rows of logits of such a step; 0: 64. */
+} ds_engine_options;
+
+/** Tokens to append to a sequence. Logits are given for the tokens from
+ * `first_output` on: count - 1 for the last only, count for none. */
+typedef struct ds_step_item {
+  ds_sequence *sequence;
+  const int32_t *tokens;
+  int64_t count;
+  int64_t first_output;
+} ds_step_item;
+
+/** `options` may be NULL. */
+ds_engine *ds_engine_create(const ds_artifact *artifact,
+                            const ds_weights *weights, ds_pool *pool,
+                            const ds_engine_options *options, char **error);
+void ds_engine_free(ds_engine *engine);
+
+/** Runs a step: prefill, decode, or any mix. Returns 0, or -1 with everything
+ * as it was. */
+int32_t ds_engine_step(ds_engine *engine, const ds_step_item *items,
+                       size_t count, char **error);
+/** Returns how many rows of logits the last step gave. */
+int64_t ds_engine_outputs(const ds_engine *engine);
+/** Returns row `row` of the logits, f32, one for each token of the vocabulary.
+ * It is valid until the next step. */
+const float *ds_engine_logits(const ds_engine *engine, int64_t row);
+
+/** Turns the recording of hidden states on (not 0) or off. */
+void ds_engine_record_hidden(ds_engine *engine, int32_t on);
+/** Returns how many places are recorded: the embedding, each layer, and the
+ * last norm. */
+int64_t ds_engine_hidden_places(const ds_engine *engine);
+/** Returns the rows of the last step's tokens at `place`, f32, and their width
+ * in `columns`. They are valid until the next step. */
+const float *ds_engine_hidden(const ds_engine *engine, int64_t place,
+                              int64_t *columns);
+
+/** A launch that was measured. */
+typedef struct ds_launch_time {
+  int64_t kernel; /**< Index in the manifest's kernels. */
+  int64_t layer;  /**< Of the model, or -1. */
+  int64_t rows, tiles, nanoseconds;
+} ds_launch_time;
+
+/** Turns measuring on (not 0) or off and forgets what was measured. */
+void ds_engine_profile(ds_engine *engine, int32_t on);
+/** Copies up to `capacity` measured launches; returns how many there are. */
+size_t ds_engine_launch_times(const ds_engine *engine, ds_launch_time *out,
+                              size_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DS_RUNTIME_DS_RUNTIME_H */
