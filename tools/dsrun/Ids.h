@@ -1,0 +1,26 @@
+//===- Ids.h - Token ids from files and words -----------------------------===//
+#ifndef DS_TOOLS_DSRUN_IDS_H
+#define DS_TOOLS_DSRUN_IDS_H
+
+#include "tools/dsrun/CommandLine.h"
+
+#include <string>
+#include <vector>
+
+namespace ds::tool {
+
+/// A prompt with its name.
+struct Prompt {
+  std::string name;
+  std::vector<int32_t> ids;
+};
+
+/// Reads a JSON object {"name": [token ids]}.
+Result<std::vector<Prompt>> readPrompts(const std::string &path);
+
+/// Parses ids with commas or spaces between them, such as "1, 2 3".
+Result<std::vector<int32_t>> parseIds(const std::string &text);
+
+} // namespace ds::tool
+
+#endif // DS_TOOLS_DSRUN_IDS_H

@@ -1,0 +1,178 @@
+//===- Inspect.cpp - dsrun inspect ----------------------------------------===//
+//
+// Prints what the manifest of an artifact says. The artifact is never opened as
+// code.
+//
+//===----------------------------------------------------------------------===//
+#include "runtime/Artifact.h"
+#include "runtime/Pack.h"
+#include "runtime/Safetensors.h"
+#include "tools/dsrun/CommandLine.h"
+#include "tools/dsrun/Commands.h"
+#include "tools/dsrun/Terminal.h"
+
+#include <cstdio>
+#include <iostream>
+
+using namespace ds::tool;
+using namespace ds::runtime;
+
+static std::string bytesText(int64_t bytes) {
+  char text[32];
+  const char *units[] = {"B", "KB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  int unit = 0;
+  for (; value >= 1000 && unit < 4; ++unit)
+    value /= 1000;
+  snprintf(text, sizeof(text), unit ? "%.2f %s" : "%.0f %s", value,
+           units[unit]);
+  return text;
+}
+
+static std::string linearText(const LinearBytes &bytes) {
+  return join(bytes.perToken, " T + ", bytes.perOutput, " R + ",
+              bytes.constant);
+}
+
+static std::string pad(std::string text, size_t width) {
+  text.resize(std::max(text.size(), width), ' ');
+  return text;
+}
+
+static void printModel(const Manifest &manifest) {
+  std::string variants;
+  for (const std::string &variant : manifest.variants)
+    variants += (variants.empty() ? "" : ", ") + variant;
+  int64_t weightBytes = 0;
+  for (const WeightSpec &weight : manifest.weights)
+    weightBytes += packedBytes(weight) * weight.layerCount();
+  std::cout << "model      " << manifest.model << ", " << manifest.compute
+            << ", by " << manifest.producer << "\n"
+            << "variants   " << variants << "\n"
+            << "weights    " << bytesText(weightBytes) << " packed\n"
+            << "state      "
+            << bytesText(manifest.statePageBytes() / Manifest::pagePositions)
+            << " a token, in pages of " << Manifest::pagePositions << "\n"
+            << "arena      " << linearText(manifest.arena) << " bytes; "
+            << bytesText(manifest.arena.at(512, 16)) << " for T = 512, R = 16\n"
+            << "scratch    " << bytesText(manifest.scratchBytes)
+            << " a thread\n";
+  std::cout << "\nconfig\n";
+  for (const auto &[key, value] : manifest.config.all.items())
+    std::cout << "  " << pad(key, 26) << " " << value.dump() << "\n";
+}
+
+static void printWeights(const Manifest &manifest) {
+  std::cout << "\nweights\n";
+  for (size_t i = 0; i < manifest.weights.size(); ++i) {
+    const WeightSpec &weight = manifest.weights[i];
+    std::cout << "  " << pad(std::to_string(i), 3) << " "
+              << pad(weight.name, 28) << " " << pad(shapeText(weight.shape), 16)
+              << " " << layoutName(weight.layout);
+    if (weight.layout == Layout::Raw)
+      std::cout << " " << elementName(weight.element);
+    if (weight.paired)
+      std::cout << ", paired";
+    if (weight.layers)
+      std::cout << ", layers " << weight.layers->first << " to "
+                << weight.layers->first + weight.layers->count - 1;
+    std::cout << "\n";
+    for (const WeightPart &part : weight.parts)
+      std::cout << "        " << pad(std::to_string(part.rows), 7) << " rows of "
+                << part.label << "\n";
+  }
+}
+
+static void printMemory(const Manifest &manifest) {
+  std::cout << "\nstates\n";
+  for (size_t i = 0; i < manifest.states.size(); ++i) {
+    const StateSpec &state = manifest.states[i];
+    std::cout << "  " << pad(std::to_string(i), 3) << " " << pad(state.name, 20)
+              << " " << state.heads << " heads of " << state.dims << " "
+              << elementName(state.element) << ", " << state.layers
+              << " layers, as "
+              << (state.view == View::Key ? "keys" : "values") << "\n";
+  }
+  std::cout << "\nbuffers\n";
+  for (size_t i = 0; i < manifest.buffers.size(); ++i) {
+    const BufferSpec &buffer = manifest.buffers[i];
+    std::cout << "  " << pad(std::to_string(i), 3) << " "
+              << pad(buffer.name, 20) << " "
+              << (buffer.rows == Rows::Tokens ? "T" : "R") << " rows of "
+              << buffer.rowBytes << " bytes at " << linearText(buffer.offset)
+              << "\n";
+  }
+}
+
+static void printLaunches(const Manifest &manifest,
+                          const std::vector<Statement> &program,
+                          const std::string &indent) {
+  for (const Statement &statement : program) {
+    if (statement.isLoop()) {
+      std::cout << indent << "for layers " << statement.layers.first << " to "
+                << statement.layers.first + statement.layers.count - 1 << "\n";
+      printLaunches(manifest, statement.body, indent + "  ");
+      continue;
+    }
+    std::cout << indent << manifest.kernels[statement.kernel].name << "(";
+    const char *separator = "";
+    for (const Argument &argument : statement.arguments) {
+      std::cout << separator;
+      if (argument.kind == Argument::Buffer)
+        std::cout << manifest.buffers[argument.index].name;
+      else if (argument.kind == Argument::Weight)
+        std::cout << manifest.weights[argument.index].name;
+      else if (argument.kind == Argument::State)
+        std::cout << manifest.states[argument.index].name;
+      else
+        std::cout << "seq";
+      separator = ", ";
+    }
+    std::cout << ")\n";
+  }
+}
+
+static void printCode(const Manifest &manifest) {
+  std::cout << "\nkernels\n";
+  for (size_t i = 0; i < manifest.kernels.size(); ++i) {
+    const KernelSpec &kernel = manifest.kernels[i];
+    std::cout << "  " << pad(std::to_string(i), 3) << " "
+              << pad(kernel.name, 20) << " " << pad(kernel.family, 12) << " "
+              << (kernel.rows == Rows::Tokens ? "T" : "R") << " rows:";
+    for (const KernelBucket &bucket : kernel.buckets) {
+      std::cout << " " << bucket.symbol;
+      if (bucket.maxRows)
+        std::cout << " (up to " << *bucket.maxRows << ")";
+    }
+    std::cout << "\n";
+  }
+  std::cout << "\nprogram\n";
+  printLaunches(manifest, manifest.program, "  ");
+}
+
+int ds::tool::runInspect(const Words &words) {
+  std::string path;
+  bool json = false;
+  CommandLine line("dsrun inspect", "ARTIFACT [options]",
+                   "Prints what an artifact holds. It is not opened as code.");
+  line.positional(path, "ARTIFACT", "the model that dscc compiled");
+  line.flag(json, "json", "print the manifest as it is");
+  Result<bool> parsed = line.parse(words);
+  if (!parsed)
+    return reportError(parsed.error());
+  if (!*parsed)
+    return exitDone;
+  std::string text;
+  Result<Manifest> manifest = readManifest(path, &text);
+  if (!manifest)
+    return reportError(manifest.error());
+  if (json) {
+    std::cout << text << "\n";
+    return exitDone;
+  }
+  printModel(*manifest);
+  printWeights(*manifest);
+  printMemory(*manifest);
+  printCode(*manifest);
+  return exitDone;
+}

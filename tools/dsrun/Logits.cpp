@@ -1,0 +1,193 @@
+//===- Logits.cpp - dsrun logits ------------------------------------------===//
+//
+// Writes the logits of given token ids, whole prompts or in chunks, one prompt
+// after another or all in one batch. What it writes does not depend on these.
+//
+//===----------------------------------------------------------------------===//
+#include "tools/dsrun/Commands.h"
+#include "tools/dsrun/Ids.h"
+#include "tools/dsrun/Session.h"
+#include "tools/dsrun/TensorWriter.h"
+#include "tools/dsrun/Terminal.h"
+
+#include <algorithm>
+
+using namespace ds::tool;
+using namespace ds::runtime;
+
+namespace {
+struct LogitsOptions {
+  SessionOptions session;
+  std::string ids, out;
+  int64_t chunk = 0;
+  bool hidden = false, batch = false;
+};
+
+/// Runs the prompts and writes what comes out.
+class LogitsRun {
+public:
+  LogitsRun(const LogitsOptions &options, Session &session,
+            const std::vector<Prompt> &prompts)
+      : options(options), session(session), prompts(prompts),
+        places(options.hidden ? session.engine().hidden().size() : 0) {}
+
+  Status run();
+
+private:
+  /// A prompt on its way.
+  struct Runner {
+    size_t prompt;
+    Sequence sequence;
+  };
+
+  std::vector<TensorPlan> plan() const;
+  Status runTogether(size_t begin, size_t end, TensorWriter &writer);
+  Status write(const std::vector<StepItem> &items,
+               const std::vector<Runner *> &runners, TensorWriter &writer);
+
+  const LogitsOptions &options;
+  Session &session;
+  const std::vector<Prompt> &prompts;
+  size_t places; // Hidden states per prompt.
+};
+} // namespace
+
+std::vector<TensorPlan> LogitsRun::plan() const {
+  std::vector<TensorPlan> plans;
+  for (const Prompt &prompt : prompts) {
+    int64_t rows = static_cast<int64_t>(prompt.ids.size());
+    plans.push_back(
+        {prompt.name + ".logits", rows, session.config().vocabulary});
+    bool hasFinal = session.manifest().finalHidden.has_value();
+    for (size_t place = 0; place < places; ++place) {
+      bool final = hasFinal && place + 1 == places;
+      plans.push_back({prompt.name + ".hidden." +
+                           (final ? "final" : std::to_string(place)),
+                       rows, session.config().hidden});
+    }
+  }
+  return plans;
+}
+
+/// Writes the rows of a step; called before the sequences go on.
+Status LogitsRun::write(const std::vector<StepItem> &items,
+                        const std::vector<Runner *> &runners,
+                        TensorWriter &writer) {
+  Engine &engine = session.engine();
+  int64_t row = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    int64_t count = items[i].count;
+    int64_t first = runners[i]->sequence.length() - count;
+    size_t tensor = runners[i]->prompt * (1 + places);
+    for (int64_t j = 0; j < count; ++j)
+      if (Status error =
+              writer.write(tensor, first + j, 1, engine.logits(row + j)))
+        return error;
+    for (size_t place = 0; place < places; ++place) {
+      const HiddenRows &rows = engine.hidden()[place];
+      if (Status error =
+              writer.write(tensor + 1 + place, first, count,
+                           rows.values.data() + row * rows.columns))
+        return error;
+    }
+    row += count;
+  }
+  return std::nullopt;
+}
+
+/// Runs prompts [begin, end) in one batch.
+Status LogitsRun::runTogether(size_t begin, size_t end, TensorWriter &writer) {
+  std::vector<Runner> runners;
+  for (size_t i = begin; i < end; ++i)
+    runners.push_back({i, Sequence(session.state())});
+  Progress progress("running", "tok");
+  int64_t done = 0, total = 0;
+  for (const Runner &runner : runners)
+    total += static_cast<int64_t>(prompts[runner.prompt].ids.size());
+  while (done < total) {
+    std::vector<StepItem> items;
+    std::vector<Runner *> running;
+    for (Runner &runner : runners) {
+      const std::vector<int32_t> &ids = prompts[runner.prompt].ids;
+      int64_t at = runner.sequence.length();
+      int64_t left = static_cast<int64_t>(ids.size()) - at;
+      if (left == 0)
+        continue;
+      int64_t count = std::min(left, options.chunk ? options.chunk
+                                                   : options.session.stepTokens);
+      items.push_back({&runner.sequence, ids.data() + at, count, 0});
+      running.push_back(&runner);
+      done += count;
+    }
+    if (Status error = session.engine().step(items))
+      return error;
+    if (Status error = write(items, running, writer))
+      return error;
+    progress.update(done, total);
+    if (interrupted())
+      return failure("interrupted");
+  }
+  return std::nullopt;
+}
+
+Status LogitsRun::run() {
+  int64_t pages = 0, most = 0;
+  for (const Prompt &prompt : prompts) {
+    int64_t tokens = static_cast<int64_t>(prompt.ids.size());
+    if (Status error =
+            session.checkLength("prompt '" + prompt.name + "'", tokens))
+      return error;
+    int64_t own = (tokens + Manifest::pagePositions - 1) /
+                  Manifest::pagePositions;
+    pages += own;
+    most = std::max(most, own);
+  }
+  if (Status error = session.makePages(options.batch ? pages : most))
+    return error;
+  session.engine().recordHidden(options.hidden);
+  Result<TensorWriter> writer = TensorWriter::create(options.out, plan());
+  if (!writer)
+    return writer.takeError();
+  size_t together = options.batch ? prompts.size() : 1;
+  for (size_t begin = 0; begin < prompts.size(); begin += together)
+    if (Status error = runTogether(begin, begin + together, *writer))
+      return error;
+  return writer->finish();
+}
+
+int ds::tool::runLogits(const Words &words) {
+  LogitsOptions options;
+  CommandLine line("dsrun logits",
+                   "ARTIFACT --weights=DIR --ids=FILE --out=FILE [options]",
+                   "Writes the logits of every token of the prompts, f32, to a "
+                   "safetensors file.");
+  line.group("Input and output");
+  line.option(options.ids, "ids", "FILE",
+              "prompts, a JSON object {\"name\": [token ids]}");
+  line.option(options.out, "out", "FILE",
+              "result: \"name.logits\" [T, V] for every prompt");
+  line.flag(options.hidden, "hidden",
+            "also \"name.hidden.I\" [T, D]: 0 is the embedding, I what\n"
+            "layer I - 1 gives, \"final\" what the last norm gives");
+  line.group("Steps");
+  line.option(options.chunk, "chunk", "N",
+              "run prompts in chunks of N tokens; 1 is decoding");
+  line.flag(options.batch, "batch", "run all prompts in one batch");
+  options.session.declare(line);
+  Result<bool> parsed = line.parse(words);
+  if (!parsed)
+    return reportError(parsed.error());
+  if (!*parsed)
+    return exitDone;
+  if (options.ids.empty() || options.out.empty())
+    return reportError("expects --ids=FILE and --out=FILE");
+  Result<std::vector<Prompt>> prompts = readPrompts(options.ids);
+  if (!prompts)
+    return reportError(prompts.error());
+  auto session = Session::open(options.session, options.session.stepTokens);
+  if (!session)
+    return reportError(session.error());
+  if (Status error = LogitsRun(options, **session, *prompts).run())
+    return reportError(error->message);
+  return exitDone;
+}

@@ -1,0 +1,87 @@
+//===- TensorWriter.cpp - Writes a safetensors file in pieces -------------===//
+#include "tools/dsrun/TensorWriter.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+#include <utility>
+
+using namespace ds::tool;
+
+TensorWriter::TensorWriter(TensorWriter &&other) noexcept
+    : path(std::move(other.path)), temporary(std::move(other.temporary)),
+      descriptor(std::exchange(other.descriptor, -1)),
+      begins(std::move(other.begins)), columns(std::move(other.columns)) {}
+
+TensorWriter::~TensorWriter() {
+  if (descriptor < 0)
+    return;
+  close(descriptor);
+  unlink(temporary.c_str());
+}
+
+Result<TensorWriter> TensorWriter::create(const std::string &path,
+                                          const std::vector<TensorPlan> &plans) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  TensorWriter writer;
+  uint64_t bytes = 0;
+  for (const TensorPlan &plan : plans) {
+    uint64_t end = bytes + uint64_t(plan.rows * plan.columns) * sizeof(float);
+    header[plan.name] = {{"dtype", "F32"},
+                         {"shape", {plan.rows, plan.columns}},
+                         {"data_offsets", {bytes, end}}};
+    writer.begins.push_back(bytes);
+    writer.columns.push_back(plan.columns);
+    bytes = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  uint64_t length = text.size();
+  for (uint64_t &begin : writer.begins)
+    begin += sizeof(length) + length;
+  writer.path = path;
+  writer.temporary = path + ".tmp." + std::to_string(getpid());
+  writer.descriptor = open(writer.temporary.c_str(),
+                           O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (writer.descriptor < 0)
+    return failure("cannot write '", path, "': ", strerror(errno));
+  Status error = writer.writeAt(0, &length, sizeof(length));
+  if (!error)
+    error = writer.writeAt(sizeof(length), text.data(), length);
+  if (error)
+    return *error;
+  return writer;
+}
+
+Status TensorWriter::writeAt(uint64_t offset, const void *data, size_t bytes) {
+  const char *from = static_cast<const char *>(data);
+  while (bytes > 0) {
+    ssize_t put = pwrite(descriptor, from, bytes, static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR)
+      continue;
+    if (put < 0)
+      return failure("cannot write '", path, "': ", strerror(errno));
+    from += put;
+    offset += static_cast<uint64_t>(put);
+    bytes -= static_cast<size_t>(put);
+  }
+  return std::nullopt;
+}
+
+Status TensorWriter::write(size_t index, int64_t first, int64_t count,
+                           const float *rows) {
+  uint64_t rowBytes = uint64_t(columns[index]) * sizeof(float);
+  return writeAt(begins[index] + first * rowBytes, rows, count * rowBytes);
+}
+
+Status TensorWriter::finish() {
+  int closed = close(std::exchange(descriptor, -1));
+  if (closed == 0 && rename(temporary.c_str(), path.c_str()) == 0)
+    return std::nullopt;
+  Error error = failure("cannot write '", path, "': ", strerror(errno));
+  unlink(temporary.c_str());
+  return error;
+}
