@@ -1,0 +1,119 @@
+//===- Harness.h - Runs an artifact through the C interface -----*- C++ -*-===//
+//
+// The contract: the logits of a token are a function of the tokens before it
+// in its sequence, to the bit. A Harness holds sequences of tokens and their
+// logits, taken alone, in one step, on one thread; a Run does the same work in
+// some other way and compares every row.
+//
+//===----------------------------------------------------------------------===//
+#ifndef DS_TEST_CONTRACT_HARNESS_H
+#define DS_TEST_CONTRACT_HARNESS_H
+
+#include "runtime/ds_runtime.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ds::contract {
+
+struct Free {
+  void operator()(ds_artifact *p) const { ds_artifact_free(p); }
+  void operator()(ds_pool *p) const { ds_pool_free(p); }
+  void operator()(ds_weights *p) const { ds_weights_free(p); }
+  void operator()(ds_engine *p) const { ds_engine_free(p); }
+  void operator()(ds_state *p) const { ds_state_free(p); }
+  void operator()(ds_sequence *p) const { ds_sequence_free(p); }
+};
+template <typename T> using Handle = std::unique_ptr<T, Free>;
+
+/// Tokens and, for each, its row of logits.
+struct Reference {
+  std::vector<int32_t> tokens;
+  std::vector<float> logits; // [tokens, vocabulary]
+};
+
+/// An artifact with weights and the references. One for the process.
+class Harness {
+public:
+  /// Loads the artifact; `variant` may be empty. Exits with a message if that
+  /// fails.
+  Harness(const std::string &artifact, const std::string &weights,
+          const std::string &variant);
+
+  ds_artifact *artifact() const { return artifactHandle.get(); }
+  ds_weights *weights() const { return weightsHandle.get(); }
+  int64_t vocabulary() const { return ds_artifact_vocabulary(artifact()); }
+
+  /// The references. The first `family` share their first `sharedTokens`.
+  const std::vector<Reference> &references() const { return all; }
+  static constexpr size_t family = 4;
+  static constexpr int64_t sharedTokens = 150;
+
+  /// The longest reference.
+  int64_t longest() const;
+
+private:
+  std::vector<int32_t> randomTokens(size_t count);
+  void addReference(std::vector<int32_t> tokens);
+
+  Handle<ds_artifact> artifactHandle;
+  Handle<ds_pool> pool;
+  Handle<ds_weights> weightsHandle;
+  std::vector<Reference> all;
+  uint64_t random = 1;
+};
+
+/// How a Run is set up.
+struct RunOptions {
+  int threads = 1;
+  uint32_t stateFlags = 0;
+  int64_t maxTokens = 1024; ///< Of a step in one piece.
+  int64_t maxOutputs = 1024;
+  int64_t pages = 128;
+};
+
+/// A sequence that follows a reference.
+struct Runner {
+  Handle<ds_sequence> sequence;
+  size_t reference = 0;
+  int64_t length = 0; ///< Tokens appended so far.
+};
+
+/// An engine and a state.
+class Run {
+public:
+  Run(const Harness &harness, const RunOptions &options);
+
+  Runner start(size_t reference);
+  Runner fork(const Runner &runner);
+  void truncate(Runner &runner, int64_t length);
+
+  /// Work of one step: the next `count` tokens of a runner, with logits for
+  /// the last `outputs` of them.
+  struct Item {
+    Runner *runner;
+    int64_t count, outputs;
+  };
+  /// Runs a step and expects every row of logits to equal the reference.
+  void step(const std::vector<Item> &items);
+
+  /// Appends one token that need not be a reference's and returns its logits.
+  const float *append(Runner &runner, int32_t token);
+
+  ds_state *state() const { return stateHandle.get(); }
+
+private:
+  void compare(const Item &item, int64_t firstRow);
+
+  const Harness &harness;
+  Handle<ds_pool> pool;
+  Handle<ds_engine> engine;
+  Handle<ds_state> stateHandle;
+};
+
+/// The harness of this process.
+const Harness &harness();
+
+} // namespace ds::contract
+#endif

@@ -1,0 +1,128 @@
+"""Compares an artifact's results on a golden checkpoint with the reference.
+
+    check_golden.py --dsrun=FILE --artifact=SO --checkpoint=DIR --compute=f32|bf16
+                    [--emulator=COMMAND] [--option=OPTION ...]
+
+Logits of every prompt and of the packed training sequences, hidden states
+after every layer, and the greedy token at every step of the continuations.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from tensors import Difference, Report, Tensors, argmax  # noqa: E402
+
+# Of README.md in golden/: (worst row, max/max).
+LIMITS = {"f32": (2e-5, 2e-5), "bf16": (8e-2, 6e-2)}
+TRACED = "p33"
+
+
+def train_sequences(golden):
+    """[(name, first row of train.logits, ids)] of the packed batch."""
+    ids, begin, out = golden.values("train.ids"), 0, []
+    for i, size in enumerate(golden.values("train.lengths")):
+        out.append((f"train{i}", begin, list(ids[begin:begin + size])))
+        begin += size
+    return out
+
+
+def make_prompts(golden, info):
+    prompts = {name: list(p["ids"]) for name, p in info["prompts"].items()}
+    prompts.update({name: ids for name, _, ids in train_sequences(golden)})
+    for name, p in info["prompts"].items():
+        prompts[name + ".more"] = p["ids"] + p["greedy"][:-1]
+    return prompts
+
+
+def run_logits(args, prompts, scratch):
+    """Returns what `dsrun logits` wrote."""
+    ids, out = scratch / "prompts.json", scratch / "logits.safetensors"
+    ids.write_text(json.dumps(prompts))
+    command = shlex.split(args.emulator) + [
+        args.dsrun, "logits", args.artifact, f"--weights={args.checkpoint}",
+        f"--ids={ids}", f"--out={out}", "--hidden", *args.option]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(command)}\nexited with {done.returncode}: "
+                 f"{done.stdout}{done.stderr}")
+    return Tensors(out)
+
+
+class Checker:
+    def __init__(self, args, golden, info, found):
+        self.golden, self.info, self.found = golden, info, found
+        self.limits = LIMITS[args.compute]
+        self.report = Report()
+
+    def within(self, what, difference):
+        row, largest = self.limits
+        good = (difference.finite and difference.worst_row < row
+                and difference.max_over_max() < largest)
+        self.report.expect(good, f"{what}: {difference}")
+
+    def rows(self, what, name, expected):
+        shape = [len(expected), len(expected[0])]
+        if name not in self.found or self.found.shape(name) != shape:
+            have = self.found.shape(name) if name in self.found else "nothing"
+            self.report.expect(False, f"expects {name} to be {shape}, found {have}")
+            return
+        difference = Difference()
+        for a, b in zip(self.found.rows(name), expected, strict=True):
+            difference.add(a, b)
+        self.within(what, difference)
+
+    def logits(self):
+        for name in self.info["prompts"]:
+            key = f"{name}.logits"
+            self.rows(f"logits of {name}", key, self.golden.rows(key))
+        packed = self.golden.rows("train.logits")
+        for name, begin, ids in train_sequences(self.golden):
+            self.rows(f"logits of {name}", f"{name}.logits",
+                      packed[begin:begin + len(ids)])
+
+    def hidden(self):
+        prefix = "trace.hidden."
+        places = [k[len(prefix):] for k in self.golden.header if k.startswith(prefix)]
+        for place in sorted(places):
+            self.rows(f"hidden state {place}", f"{TRACED}.hidden.{place}",
+                      self.golden.rows(prefix + place))
+
+    def greedy(self):
+        for name, prompt in self.info["prompts"].items():
+            first = len(prompt["ids"]) - 1
+            found = [argmax(self.found.row(f"{name}.more.logits", first + i))
+                     for i in range(len(prompt["greedy"]))]
+            self.report.expect(found == prompt["greedy"],
+                               f"greedy tokens of {name}: {found}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dsrun", required=True)
+    parser.add_argument("--artifact", required=True)
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--compute", required=True, choices=LIMITS)
+    parser.add_argument("--emulator", default="")
+    parser.add_argument("--option", action="append", default=[])
+    args = parser.parse_args()
+    golden = Tensors(os.path.join(args.checkpoint, "golden.safetensors"))
+    with open(os.path.join(args.checkpoint, "golden.json"), encoding="utf-8") as file:
+        info = json.load(file)
+    with tempfile.TemporaryDirectory() as scratch:
+        found = run_logits(args, make_prompts(golden, info), pathlib.Path(scratch))
+        checker = Checker(args, golden, info, found)
+        checker.logits()
+        checker.hidden()
+        checker.greedy()
+    checker.report.finish()
+
+
+if __name__ == "__main__":
+    main()
