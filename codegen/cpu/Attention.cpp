@@ -1,0 +1,213 @@
+//===- Attention.cpp - Attention over paged state -------------------------===//
+#include "codegen/cpu/Attention.h"
+
+using namespace ds;
+using namespace ds::cpu;
+
+//===----------------------------------------------------------------------===//
+// Shapes
+//===----------------------------------------------------------------------===//
+
+/// Rows of a tile that keep a split of keys and values busy in cache while
+/// the rows' scores fit beside it.
+static constexpr int64_t kWantedRows = 48;
+
+int64_t ds::cpu::chooseQueryRows(ArrayRef<KernelAttentionOp> ops) {
+  int64_t result = kWantedRows;
+  for (KernelAttentionOp op : ops) {
+    StateLayout keys(cast<StateType>(op.getKeys().getType()));
+    int64_t group = static_cast<int64_t>(op.getHeads()) / keys.heads;
+    result = std::min(result, std::max<int64_t>(1, kWantedRows / group));
+  }
+  return result;
+}
+
+AttentionShape::AttentionShape(KernelAttentionOp op, const Isa &isa,
+                               int64_t queryRows)
+    : keys(cast<StateType>(op.getKeys().getType())),
+      values(cast<StateType>(op.getValues().getType())),
+      heads(static_cast<int64_t>(op.getHeads())), group(heads / keys.heads),
+      queryElement(getElementTypeOrSelf(op.getQuery().getType())),
+      resultElement(getElementTypeOrSelf(op.getResult().getType())),
+      scale(op.getScale().convertToDouble()), rows(queryRows * group),
+      keyDot(isa.bf16Dot && keys.isPaired()),
+      valueDot(isa.bf16Dot && values.isPaired()),
+      keySteps(keys.isPaired() ? llvm::divideCeil(keys.dims, 2) : keys.dims),
+      valueVectors(llvm::divideCeil(values.dims, kLanes)) {
+  // A line more than a power of two, so that rows do not share cache sets.
+  queryStride = keys.padded * queryBytes() + 64;
+  scoreStride = kSplitPositions * 4 + 64;
+  outStride = values.padded * 4 + 64;
+  int64_t next = 0;
+  auto place = [&](int64_t bytes) {
+    int64_t at = next;
+    next = llvm::alignTo(next + bytes, 64);
+    return at;
+  };
+  queryAt = place(rows * queryStride);
+  scoreAt = place(rows * scoreStride);
+  outAt = place(rows * outStride);
+  maxAt = place(rows * 4);
+  sumAt = place(rows * 4);
+  oldScaleAt = place(rows * 4);
+  newScaleAt = place(rows * 4);
+  scratchBytes = next;
+}
+
+//===----------------------------------------------------------------------===//
+// A tile
+//===----------------------------------------------------------------------===//
+
+void ds::cpu::forRowBlocks(KernelBuilder &b, Value rows, int64_t largest,
+                           function_ref<void(Value, int64_t)> body) {
+  Value begin = b.c(0);
+  for (int64_t count = largest; count >= 1; count /= 2) {
+    Value end = count == 1
+                    ? rows
+                    : b.add(begin, b.mul(b.div(b.sub(rows, begin), count),
+                                         count));
+    b.loop(begin, end, count, [&](Value row) { body(row, count); });
+    begin = end;
+  }
+}
+
+namespace {
+class AttentionEmitter {
+public:
+  AttentionEmitter(KernelBuilder &b, const AttentionShape &shape, Value args,
+                   Value scratch)
+      : b(b), shape(shape), query(b.arg(args, 0)), result(b.arg(args, 4)) {
+    tile.scratch = scratch;
+    tile.keyState = b.arg(args, 1);
+    tile.valueState = b.arg(args, 2);
+    tile.seq = b.arg(args, 3);
+  }
+
+  void emit(Value index, Value queryTiles);
+
+private:
+  KernelBuilder &b;
+  const AttentionShape &shape;
+  Value query, result;
+  Value firstRow; ///< Of the query tile, in the step.
+  AttentionTile tile;
+
+  void locate(Value index, Value queryTiles);
+  void packQueries();
+  void forRows(function_ref<void(Value row, Value token, Value head)> body);
+  void clearResults();
+  void storeResults();
+};
+} // namespace
+
+/// Query tiles run fastest, so that a thread meets a head's keys in cache.
+void AttentionEmitter::locate(Value index, Value queryTiles) {
+  tile.head = b.div(index, queryTiles);
+  Value entry = b.at(b.seqField(tile.seq, kSeqQueryTiles),
+                     b.mul(b.rem(index, queryTiles), 12));
+  tile.sequence = b.loadIndex(entry);
+  firstRow = b.loadIndex(b.at(entry, 4));
+  tile.rows = b.mul(b.loadIndex(b.at(entry, 8)), shape.group);
+  tile.firstPosition = b.loadIndex(
+      b.at(b.seqField(tile.seq, kSeqPosition), b.mul(firstRow, 4)));
+}
+
+/// Calls `body` with every row, the token's row in the step and the head.
+void AttentionEmitter::forRows(
+    function_ref<void(Value row, Value token, Value head)> body) {
+  b.loop(b.c(0), tile.rows, 1, [&](Value row) {
+    Value token = b.add(firstRow, b.div(row, shape.group));
+    Value head = b.add(b.mul(tile.head, shape.group),
+                       b.rem(row, shape.group));
+    body(row, token, head);
+  });
+}
+
+/// Copies the tile's queries to scratch, padded with zeros.
+void AttentionEmitter::packQueries() {
+  int64_t size = getElementBytes(shape.queryElement);
+  int64_t into = shape.queryBytes();
+  forRows([&](Value row, Value token, Value head) {
+    Value from = b.at(
+        query, b.mul(b.add(b.mul(token, shape.heads), head),
+                     shape.keys.dims * size));
+    Value to = b.at(b.at(tile.scratch, shape.queryAt),
+                    b.mul(row, shape.queryStride));
+    for (int64_t k = 0; k < shape.keys.padded; k += kLanes) {
+      int64_t count = std::min(kLanes, shape.keys.dims - k);
+      Value value = b.zero();
+      if (count > 0)
+        value = b.loadF32(shape.queryElement, b.at(from, k * size),
+                          count < kLanes ? b.laneMask(b.c(count)) : Value());
+      Value rounded = b.fromF32(value, shape.keys.element);
+      b.store(shape.keyDot ? rounded : b.toF32(rounded), b.at(to, k * into));
+    }
+  });
+}
+
+void AttentionEmitter::clearResults() {
+  b.loop(b.c(0), tile.rows, 1, [&](Value row) {
+    Value out = b.at(b.at(tile.scratch, shape.outAt),
+                     b.mul(row, shape.outStride));
+    for (int64_t v = 0; v < shape.valueVectors; ++v)
+      b.store(b.zero(), b.at(out, v * 64));
+    Value line = b.at(tile.scratch, b.mul(row, 4));
+    b.store(b.cf(-std::numeric_limits<double>::infinity()),
+            b.at(line, shape.maxAt));
+    b.store(b.cf(0), b.at(line, shape.sumAt));
+  });
+}
+
+/// o / l. Adding +0 makes a zero's sign the same whatever was skipped.
+void AttentionEmitter::storeResults() {
+  int64_t size = getElementBytes(shape.resultElement);
+  int64_t dims = shape.values.dims;
+  forRows([&](Value row, Value token, Value head) {
+    Value out = b.at(b.at(tile.scratch, shape.outAt),
+                     b.mul(row, shape.outStride));
+    Value sum = b.splat(
+        b.load(b.f32(), b.at(b.at(tile.scratch, shape.sumAt),
+                             b.mul(row, 4))));
+    Value to = b.at(result, b.mul(b.add(b.mul(token, shape.heads), head),
+                                  dims * size));
+    for (int64_t v = 0; v < shape.valueVectors; ++v) {
+      int64_t count = std::min(kLanes, dims - v * kLanes);
+      Value value = b.load(b.vec(b.f32()), b.at(out, v * 64));
+      b.storeF32(b.addf(b.divf(value, sum), b.zero()), shape.resultElement,
+                 b.at(to, v * kLanes * size),
+                 count < kLanes ? b.laneMask(b.c(count)) : Value());
+    }
+  });
+}
+
+void AttentionEmitter::emit(Value index, Value queryTiles) {
+  locate(index, queryTiles);
+  packQueries();
+  clearResults();
+  Value tokens = b.div(tile.rows, shape.group);
+  Value end = b.add(tile.firstPosition, tokens);
+  b.loop(b.c(0), end, kSplitPositions, [&](Value begin) {
+    tile.begin = begin;
+    tile.positions = b.min(b.sub(end, begin), b.c(kSplitPositions));
+    emitScores(b, shape, tile);
+    emitSoftmax(b, shape, tile);
+    emitValues(b, shape, tile);
+  });
+  storeResults();
+}
+
+void ds::cpu::emitAttention(KernelAttentionOp op, ModuleOp module,
+                            const Isa &isa, KernelLimits &limits) {
+  AttentionShape shape(op, isa, limits.queryRows);
+  limits.needScratch(shape.scratchBytes);
+  buildTiles(module, op.getSymName(), isa, op.getLoc(),
+             [&](KernelBuilder &b, Value dims) {
+               return b.mul(b.dim(dims, kDimQ), shape.keys.heads);
+             });
+  buildKernel(module, op.getSymName(), isa, op.getLoc(),
+              [&](KernelBuilder &b, Value args, Value dims, Value tile,
+                  Value scratch) {
+                AttentionEmitter emitter(b, shape, args, scratch);
+                emitter.emit(tile, b.dim(dims, kDimQ));
+              });
+}

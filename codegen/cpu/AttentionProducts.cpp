@@ -1,0 +1,234 @@
+//===- AttentionProducts.cpp - Products with keys and with values ---------===//
+//
+// Both are blocks of rows by vectors of 16, with one accumulator for each and
+// a broadcast operand in scratch.
+//
+//===----------------------------------------------------------------------===//
+#include "codegen/cpu/Attention.h"
+
+using namespace ds;
+using namespace ds::cpu;
+
+/// Blocks of 16 positions that a page has: the vectors of a score block.
+static constexpr int64_t kPageBlocks = kPagePositions / kLanes;
+
+namespace {
+/// The accumulators of `rows` x `vectors` and the steps that add to them.
+class ProductBlock {
+public:
+  ProductBlock(KernelBuilder &b, bool paired, bool dot, int64_t rows,
+               int64_t vectors)
+      : b(b), paired(paired), dot(dot), rows(rows), vectors(vectors) {}
+
+  SmallVector<Value> zeros() {
+    return SmallVector<Value>(rows * vectors, b.zero());
+  }
+
+  /// Adds one step: a pair of k where elements are bf16, or one k. `left`
+  /// gives the address of the row's k-values, `right` that of a vector.
+  SmallVector<Value> step(ValueRange sums,
+                          function_ref<Value(int64_t row)> left,
+                          function_ref<Value(int64_t vector)> right) {
+    SmallVector<Value> next(sums.begin(), sums.end());
+    if (dot)
+      return stepDot(next, left, right);
+    for (int64_t half = 0; half < (paired ? 2 : 1); ++half)
+      stepFma(next, half, left, right);
+    return next;
+  }
+
+private:
+  KernelBuilder &b;
+  bool paired, dot;
+  int64_t rows, vectors;
+
+  SmallVector<Value> stepDot(SmallVector<Value> &sums,
+                             function_ref<Value(int64_t)> left,
+                             function_ref<Value(int64_t)> right) {
+    SmallVector<Value> loaded;
+    for (int64_t v = 0; v < vectors; ++v)
+      loaded.push_back(b.load(b.vec(b.i32()), right(v)));
+    for (int64_t r = 0; r < rows; ++r) {
+      KernelBuilder::Pair pair =
+          b.broadcastPair(b.load(b.i32(), left(r), /*align=*/2));
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value &sum = sums[r * vectors + v];
+        sum = b.dotPair(pair, loaded[v], sum);
+      }
+    }
+    return sums;
+  }
+
+  /// One k: the low or high half of pairs, or a column of f32.
+  void stepFma(SmallVector<Value> &sums, int64_t half,
+               function_ref<Value(int64_t)> left,
+               function_ref<Value(int64_t)> right) {
+    SmallVector<Value> loaded;
+    for (int64_t v = 0; v < vectors; ++v)
+      loaded.push_back(loadRight(right(v), half));
+    for (int64_t r = 0; r < rows; ++r) {
+      Value k = b.splat(b.load(b.f32(), b.at(left(r), half * 4)));
+      for (int64_t v = 0; v < vectors; ++v) {
+        Value &sum = sums[r * vectors + v];
+        sum = b.fma(k, loaded[v], sum);
+      }
+    }
+  }
+
+  Value loadRight(Value pointer, int64_t half) {
+    if (!paired)
+      return b.load(b.vec(b.f32()), pointer);
+    Value pairs = b.load(b.vec(b.i32()), pointer);
+    Value bits = half ? Value(arith::AndIOp::create(
+                            b.builder, b.loc, pairs,
+                            b.vi(int64_t(0xffff0000))))
+                      : Value(arith::ShLIOp::create(b.builder, b.loc, pairs,
+                                                    b.vi(16)));
+    return b.bitcast(bits, b.vec(b.f32()));
+  }
+};
+} // namespace
+
+/// Rows of the largest block for `vectors` accumulators a row.
+static int64_t largestRows(KernelBuilder &b, int64_t vectors) {
+  int64_t most = b.target.wide ? 24 : 5;
+  int64_t rows = 1;
+  while (rows * 2 * vectors <= most)
+    rows *= 2;
+  return rows;
+}
+
+/// Returns the address of head `tile.head` in the page of `position`.
+static Value getHead(KernelBuilder &b, const StateLayout &layout,
+                     const AttentionTile &tile, Value state, Value position) {
+  Value page = getPage(b, layout, tile.seq, state, tile.sequence, position);
+  return b.at(page, b.mul(tile.head, layout.headBytes()));
+}
+
+//===----------------------------------------------------------------------===//
+// Scores
+//===----------------------------------------------------------------------===//
+
+/// Scores of `count` rows with the first `vectors` blocks from `keys` on.
+static void emitScoreBlock(KernelBuilder &b, const AttentionShape &shape,
+                           const AttentionTile &tile, Value row,
+                           int64_t count, int64_t vectors, Value keys,
+                           Value position) {
+  int64_t blockBytes = shape.keys.padded * kLanes * shape.keys.size;
+  int64_t stepBytes = shape.queryBytes() * (shape.keys.isPaired() ? 2 : 1);
+  Value queries = b.at(b.at(tile.scratch, shape.queryAt),
+                       b.mul(row, shape.queryStride));
+  ProductBlock block(b, shape.keys.isPaired(), shape.keyDot, count, vectors);
+  SmallVector<Value> sums = b.loop(
+      b.c(0), b.c(shape.keySteps), 1, block.zeros(),
+      [&](Value step, ValueRange carried) {
+        Value left = b.at(queries, b.mul(step, stepBytes));
+        Value right = b.at(keys, b.mul(step, 64));
+        return block.step(
+            carried,
+            [&](int64_t r) { return b.at(left, r * shape.queryStride); },
+            [&](int64_t v) { return b.at(right, v * blockBytes); });
+      });
+  Value scores = b.at(b.at(tile.scratch, shape.scoreAt),
+                      b.add(b.mul(row, shape.scoreStride),
+                            b.mul(position, 4)));
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t v = 0; v < vectors; ++v)
+      b.store(b.mulf(sums[r * vectors + v], b.vf(shape.scale)),
+              b.at(scores, r * shape.scoreStride + v * 64));
+}
+
+void ds::cpu::emitScores(KernelBuilder &b, const AttentionShape &shape,
+                         const AttentionTile &tile) {
+  int64_t vectors = b.target.wide ? kPageBlocks : 2;
+  int64_t blockBytes = shape.keys.padded * kLanes * shape.keys.size;
+  b.loop(b.c(0), tile.positions, kPagePositions, [&](Value position) {
+    Value keys = getHead(b, shape.keys, tile, tile.keyState,
+                         b.add(tile.begin, position));
+    for (int64_t first = 0; first < kPageBlocks; first += vectors)
+      forRowBlocks(b, tile.rows, largestRows(b, vectors),
+                   [&](Value row, int64_t count) {
+                     emitScoreBlock(b, shape, tile, row, count, vectors,
+                                    b.at(keys, first * blockBytes),
+                                    b.add(position, first * kLanes));
+                   });
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Values
+//===----------------------------------------------------------------------===//
+
+/// The split's sums of `count` rows for `vectors` vectors of columns.
+static SmallVector<Value>
+emitValueSums(KernelBuilder &b, const AttentionShape &shape,
+              const AttentionTile &tile, ProductBlock &block, Value row,
+              int64_t first) {
+  int64_t together = shape.values.isPaired() ? 2 : 1;
+  int64_t lineBytes = shape.values.padded * 4;
+  int64_t stepBytes = shape.probabilityBytes() * together;
+  Value probabilities = b.at(b.at(tile.scratch, shape.scoreAt),
+                             b.mul(row, shape.scoreStride));
+  return b.loop(
+      b.c(0), tile.positions, kPagePositions, block.zeros(),
+      [&](Value position, ValueRange outer) {
+        Value values = getHead(b, shape.values, tile, tile.valueState,
+                               b.add(tile.begin, position));
+        values = b.at(values, first * 64);
+        Value from = b.at(probabilities,
+                          b.mul(position, shape.probabilityBytes()));
+        Value steps = b.ceilDiv(b.min(b.sub(tile.positions, position),
+                                      b.c(kPagePositions)),
+                                together);
+        return b.loop(
+            b.c(0), steps, 1, outer, [&](Value step, ValueRange carried) {
+              Value left = b.at(from, b.mul(step, stepBytes));
+              Value right = b.at(values, b.mul(step, lineBytes));
+              return block.step(
+                  carried,
+                  [&](int64_t r) {
+                    return b.at(left, r * shape.scoreStride);
+                  },
+                  [&](int64_t v) { return b.at(right, v * 64); });
+            });
+      });
+}
+
+/// o' = o exp(m - m') + os exp(ms - m').
+static void mergeValues(KernelBuilder &b, const AttentionShape &shape,
+                        const AttentionTile &tile, Value row, int64_t count,
+                        int64_t first, ArrayRef<Value> sums) {
+  auto vectors = static_cast<int64_t>(sums.size()) / count;
+  Value out = b.at(b.at(tile.scratch, shape.outAt + first * 64),
+                   b.mul(row, shape.outStride));
+  Value line = b.at(tile.scratch, b.mul(row, 4));
+  for (int64_t r = 0; r < count; ++r) {
+    auto scale = [&](int64_t array) {
+      return b.splat(b.load(b.f32(), b.at(line, array + r * 4)));
+    };
+    Value oldScale = scale(shape.oldScaleAt);
+    Value newScale = scale(shape.newScaleAt);
+    for (int64_t v = 0; v < vectors; ++v) {
+      Value at = b.at(out, r * shape.outStride + v * 64);
+      Value old = b.mulf(b.load(b.vec(b.f32()), at), oldScale);
+      b.store(b.addf(old, b.mulf(sums[r * vectors + v], newScale)), at);
+    }
+  }
+}
+
+void ds::cpu::emitValues(KernelBuilder &b, const AttentionShape &shape,
+                         const AttentionTile &tile) {
+  int64_t most = b.target.wide ? 8 : 4;
+  for (int64_t first = 0; first < shape.valueVectors;) {
+    int64_t vectors = std::min(most, shape.valueVectors - first);
+    forRowBlocks(b, tile.rows, largestRows(b, vectors),
+                 [&](Value row, int64_t count) {
+                   ProductBlock block(b, shape.values.isPaired(),
+                                      shape.valueDot, count, vectors);
+                   SmallVector<Value> sums =
+                       emitValueSums(b, shape, tile, block, row, first);
+                   mergeValues(b, shape, tile, row, count, first, sums);
+                 });
+    first += vectors;
+  }
+}

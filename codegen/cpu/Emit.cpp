@@ -1,0 +1,54 @@
+//===- Emit.cpp - Emits every kernel of a module --------------------------===//
+#include "codegen/cpu/Kernels.h"
+
+using namespace ds;
+using namespace ds::cpu;
+
+/// Calls the generator of `op`'s family.
+static void emitKernel(Operation *op, ModuleOp module, const Isa &isa,
+                       KernelLimits &limits) {
+  llvm::TypeSwitch<Operation *>(op)
+      .Case([&](KernelMatmulOp k) { emitMatmul(k, module, isa, limits); })
+      .Case([&](KernelAttentionOp k) { emitAttention(k, module, isa, limits); })
+      .Case([&](KernelRowOp k) { emitRow(k, module, isa, limits); })
+      .Case([&](KernelElementwiseOp k) {
+        emitElementwise(k, module, isa, limits);
+      })
+      .Case([&](KernelEmbedOp k) { emitEmbed(k, module, isa, limits); })
+      .Case([&](KernelAnglesOp k) { emitAngles(k, module, isa, limits); })
+      .Case([&](KernelHeadsOp k) { emitHeads(k, module, isa, limits); });
+}
+
+/// The kernels of `source`, one for each symbol: equal kernels share one.
+static SmallVector<Operation *> collectKernels(ModuleOp source) {
+  SmallVector<Operation *> kernels;
+  llvm::StringSet<> seen;
+  source.walk([&](Operation *op) {
+    auto kernel = dyn_cast<KernelInterface>(op);
+    if (kernel && seen.insert(kernel.getKernelName()).second)
+      kernels.push_back(op);
+  });
+  return kernels;
+}
+
+EmittedKernels ds::cpu::emitKernels(ModuleOp source,
+                                    ArrayRef<Variant> variants) {
+  EmittedKernels result;
+  SmallVector<Operation *> kernels = collectKernels(source);
+  SmallVector<KernelAttentionOp> attention;
+  for (Operation *kernel : kernels)
+    if (auto op = dyn_cast<KernelAttentionOp>(kernel))
+      attention.push_back(op);
+  result.limits.queryRows = chooseQueryRows(attention);
+  source.getContext()
+      ->loadDialect<arith::ArithDialect, func::FuncDialect, math::MathDialect,
+                    scf::SCFDialect, vector::VectorDialect,
+                    LLVM::LLVMDialect>();
+  for (Variant variant : variants) {
+    OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc());
+    for (Operation *kernel : kernels)
+      emitKernel(kernel, *module, getIsa(variant), result.limits);
+    result.modules.emplace_back(variant, std::move(module));
+  }
+  return result;
+}

@@ -1,0 +1,33 @@
+//===- Heads.h - Where heads lie in paged state -----------------*- C++ -*-===//
+#ifndef DS_CODEGEN_CPU_HEADS_H
+#define DS_CODEGEN_CPU_HEADS_H
+#include "codegen/cpu/Builder.h"
+
+namespace ds {
+namespace cpu {
+
+/// Sizes of one layer of a state [heads, dims] (docs/artifact.md).
+struct StateLayout {
+  explicit StateLayout(StateType type)
+      : heads(type.getShape()[0]), dims(type.getShape()[1]),
+        padded(llvm::alignTo(dims, 32)), element(type.getElementType()),
+        size(getElementBytes(element)) {}
+
+  int64_t heads, dims;
+  int64_t padded; ///< P, columns kept of a head.
+  Type element;
+  int64_t size; ///< Bytes of an element.
+
+  bool isPaired() const { return element.isBF16(); }
+  /// Bytes of 64 positions of one head.
+  int64_t headBytes() const { return kPagePositions * padded * size; }
+  int64_t pageBytes() const { return heads * headBytes(); }
+};
+
+/// Returns the address of the page that holds `position` of `sequence`.
+Value getPage(KernelBuilder &b, const StateLayout &layout, Value seq,
+              Value state, Value sequence, Value position);
+
+} // namespace cpu
+} // namespace ds
+#endif
