@@ -1,0 +1,184 @@
+//===- Generator.cpp - The module, its weights and its entry --------------===//
+#include "frontend/Generator.h"
+#include "mlir/IR/Verifier.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace ds;
+using namespace ds::ast;
+using llvm::StringRef;
+using llvm::Twine;
+
+/// Argument attribute: the name of a state in the model text.
+static constexpr StringRef kNameAttr = "ds.name";
+
+mlir::Location Generator::getLoc(llvm::SMLoc loc) {
+  llvm::SourceMgr &sources = diag.getSources();
+  unsigned buffer = sources.FindBufferContainingLoc(loc);
+  auto [line, column] = sources.getLineAndColumn(loc, buffer);
+  StringRef file = sources.getMemoryBuffer(buffer)->getBufferIdentifier();
+  return mlir::FileLineColLoc::get(&context, file, line, column);
+}
+
+mlir::Type Generator::getStateType(const StateInstance &state,
+                                   int64_t layers) {
+  return StateType::get(&context, state.dims, compute, layers);
+}
+
+mlir::OwningOpRef<mlir::ModuleOp>
+Generator::generate(Instance &model, StringRef modelType) {
+  mlir::OwningOpRef<mlir::ModuleOp> module =
+      mlir::ModuleOp::create(getLoc(model.module->loc));
+  setAttributes(*module, model, modelType);
+  builder.setInsertionPointToEnd(module->getBody());
+  if (!buildEntry(model))
+    return {};
+  builder.setInsertionPoint(entry);
+  for (std::unique_ptr<Run> &run : runs)
+    builder.insert(run->body.func.release());
+  builder.setInsertionPointToStart(module->getBody());
+  emitWeights();
+  std::string message;
+  mlir::ScopedDiagnosticHandler handler(
+      &context, [&](mlir::Diagnostic &diagnostic) {
+        llvm::raw_string_ostream os(message);
+        os << diagnostic.getLocation() << ": " << diagnostic.str() << "\n";
+        return mlir::success();
+      });
+  if (mlir::succeeded(mlir::verify(*module)))
+    return module;
+  diag.error("expects the ds graph to be valid, got: " + message);
+  return {};
+}
+
+static mlir::Attribute getAttribute(mlir::Builder &builder,
+                                    const ConstValue &value) {
+  switch (value.kind) {
+  case ConstValue::Bool:
+    return builder.getBoolAttr(value.boolean);
+  case ConstValue::Int:
+    return builder.getI64IntegerAttr(value.integer);
+  case ConstValue::Float:
+    return builder.getF64FloatAttr(value.number);
+  case ConstValue::String:
+    return builder.getStringAttr(value.string);
+  case ConstValue::List: {
+    llvm::SmallVector<mlir::Attribute> elements;
+    for (const ConstValue &element : value.elements)
+      elements.push_back(getAttribute(builder, element));
+    return builder.getArrayAttr(elements);
+  }
+  case ConstValue::Object: {
+    mlir::NamedAttrList attrs;
+    for (const Record::Entry &entry : value.record->entries)
+      if (mlir::Attribute attr = getAttribute(builder, entry.value))
+        attrs.set(entry.key, attr);
+    return attrs.getDictionary(builder.getContext());
+  }
+  case ConstValue::Null:
+  case ConstValue::Poison:
+    return {};
+  }
+  return {};
+}
+
+void Generator::setAttributes(mlir::ModuleOp module, Instance &model,
+                              StringRef modelType) {
+  ConstValue config;
+  config.kind = ConstValue::Object;
+  config.record = model.scope.values[model.module->params[0].name.name].record;
+  module->setAttr(kModelAttr, builder.getStringAttr(modelType));
+  module->setAttr(kComputeAttr, mlir::TypeAttr::get(compute));
+  module->setAttr(kConfigAttr, getAttribute(builder, config));
+}
+
+//===----------------------------------------------------------------------===//
+// The entry
+//===----------------------------------------------------------------------===//
+
+bool Generator::buildEntry(Instance &model) {
+  std::vector<StateInstance *> states;
+  model.collect(entryWeights, states);
+  for (WeightInstance *weight : entryWeights)
+    symbols.insert(weight->symbol);
+  symbols.insert("forward");
+  const Fn *fn = nullptr;
+  for (const ItemPtr &item : model.module->body)
+    if (auto *each = llvm::dyn_cast<Fn>(item.get()))
+      fn = each;
+  auto type = builder.getFunctionType({SeqType::get(&context)}, {});
+  entry = func::FuncOp::create(builder, getLoc(fn->loc), "forward", type);
+  entry->setAttr(kEntryAttr, builder.getUnitAttr());
+  mlir::Block *block = entry.addEntryBlock();
+  entryFrame.isEntry = true;
+  for (StateInstance *state : states) {
+    addStateArg(*state, 1);
+    entryFrame.states[state] = block->getArguments().back();
+  }
+  builder.setInsertionPointToEnd(block);
+  Values results = callInstance(model, {block->getArgument(0)}, entryFrame);
+  if (results.empty())
+    return false;
+  Values outputs = {results[0]};
+  for (StateInstance *state : states)
+    outputs.push_back(entryFrame.states[state]);
+  for (std::unique_ptr<Run> &run : runs)
+    llvm::append_range(outputs, run->op.getResults().drop_front());
+  builder.setInsertionPointToEnd(block);
+  func::ReturnOp::create(builder, getLoc(fn->loc), outputs);
+  entry.setFunctionType(builder.getFunctionType(
+      block->getArgumentTypes(), mlir::ValueRange(outputs).getTypes()));
+  return checkUsed(entryWeights);
+}
+
+/// Adds an argument for a state of `layers` layers to the entry.
+void Generator::addStateArg(const StateInstance &state, int64_t layers) {
+  mlir::Block &block = entry.getBody().front();
+  llvm::SmallVector<mlir::NamedAttribute> attrs = {
+      builder.getNamedAttr(kNameAttr, builder.getStringAttr(state.name))};
+  mlir::Type type = getStateType(state, layers);
+  unsigned index = block.getNumArguments();
+  (void)entry.insertArgument(index, type, builder.getDictionaryAttr(attrs),
+                             getLoc(state.decl->loc));
+}
+
+/// Reports weights that this configuration declares and nothing reads.
+bool Generator::checkUsed(llvm::ArrayRef<WeightInstance *> weights) {
+  bool ok = true;
+  for (WeightInstance *weight : weights) {
+    if (weight->used)
+      continue;
+    diag.error(weight->decl->loc, "expects 'forward' to use weight '" +
+                                      weight->decl->name.name +
+                                      "', which this configuration declares");
+    ok = false;
+  }
+  return ok;
+}
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+void Generator::emitWeights() {
+  for (WeightInstance *weight : entryWeights)
+    emitWeight(*weight, nullptr);
+  for (std::unique_ptr<Run> &run : runs)
+    for (WeightInstance *weight : run->body.weights)
+      emitWeight(*weight, run.get());
+}
+
+void Generator::emitWeight(const WeightInstance &weight, const Run *run) {
+  llvm::SmallVector<StringRef> labels(weight.labels.begin(),
+                                      weight.labels.end());
+  mlir::Type element = weight.isF32 ? builder.getF32Type() : compute;
+  mlir::DenseI64ArrayAttr layers;
+  if (run)
+    layers = builder.getDenseI64ArrayAttr({run->first, run->count});
+  WeightOp::create(builder, getLoc(weight.decl->loc),
+                   builder.getStringAttr(weight.symbol),
+                   builder.getStrArrayAttr(labels),
+                   builder.getDenseI64ArrayAttr(weight.rows),
+                   mlir::TypeAttr::get(
+                       mlir::RankedTensorType::get(weight.dims, element)),
+                   layers, mlir::UnitAttr(), WeightLayoutAttr());
+}

@@ -1,0 +1,113 @@
+//===- Generator.h - From instances to the ds dialect -----------*- C++ -*-===//
+#ifndef DS_FRONTEND_GENERATOR_H
+#define DS_FRONTEND_GENERATOR_H
+#include "dialect/Dialect.h"
+#include "frontend/Instance.h"
+#include "frontend/Ops.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace ds {
+
+/// Builds the ds module of a model. Parts are inlined; a run of layers with
+/// equal bodies becomes one function and one `ds.run`.
+class Generator {
+public:
+  Generator(mlir::MLIRContext &context, Instantiator &instantiator,
+            Diagnostics &diag, mlir::Type compute)
+      : context(context), instantiator(instantiator), diag(diag),
+        builder(&context), compute(compute) {}
+
+  /// Returns the module, or null after an error.
+  mlir::OwningOpRef<mlir::ModuleOp> generate(Instance &model,
+                                             llvm::StringRef modelType);
+
+private:
+  /// A function under construction.
+  struct Frame {
+    llvm::DenseMap<WeightInstance *, mlir::Value> weights;
+    llvm::DenseMap<StateInstance *, mlir::Value> states;
+    bool isEntry = false;
+  };
+  /// Names of one activation of a module's function.
+  struct Env {
+    Instance &instance;
+    Frame &frame;
+    ConstScope consts;
+    llvm::StringMap<mlir::Value> values;
+  };
+  /// The function of a layer, not yet part of the module.
+  struct Body {
+    std::unique_ptr<Instance> instance;
+    std::vector<WeightInstance *> weights;
+    std::vector<StateInstance *> states;
+    mlir::OwningOpRef<mlir::func::FuncOp> func;
+    std::string fingerprint; ///< Equal for equal bodies.
+  };
+  /// Consecutive layers with one body.
+  struct Run {
+    const StackInstance *stack = nullptr;
+    std::vector<ConstValue> args;
+    Body body;
+    RunOp op;
+    size_t firstStateArg = 0; ///< Of the entry function.
+    int64_t first = 0, count = 0;
+  };
+  enum class Flow { Next, Returned, Failed };
+  using Values = std::vector<mlir::Value>;
+
+  // Generator.cpp: the entry function and what frames it.
+  bool buildEntry(Instance &model);
+  void addStateArg(const StateInstance &state, int64_t layers);
+  void finishEntry(mlir::Value logits);
+  void setAttributes(mlir::ModuleOp module, Instance &model,
+                     llvm::StringRef modelType);
+  void emitWeights();
+  void emitWeight(const WeightInstance &weight, const Run *run);
+  bool checkUsed(llvm::ArrayRef<WeightInstance *> weights);
+  mlir::Type getStateType(const StateInstance &state, int64_t layers);
+  mlir::Location getLoc(llvm::SMLoc loc);
+
+  // GenerateLayers.cpp: stacks.
+  Values callLayer(const ast::CallExpr &call, const StackInstance &stack,
+                   int64_t index, Env &env);
+  bool buildBody(const StackInstance &stack, std::vector<ConstValue> args,
+                 mlir::Type activation, Body &body);
+  bool fillBody(const StackInstance &stack, Body &body, mlir::Block &block);
+  mlir::Value startRun(const ast::CallExpr &call, const StackInstance &stack,
+                       std::vector<ConstValue> args, Body body, int64_t index,
+                       mlir::Value input, mlir::Value seq, Env &env);
+  void extendRun(Run &run, Env &env);
+  void makeUnique(Body &body, const StackInstance &stack);
+
+  // GenerateFn.cpp: statements and expressions.
+  Values callInstance(Instance &instance, Values args, Frame &frame);
+  Flow runBlock(const ast::Block &block, Env &env, Values &results);
+  Flow runItem(const ast::Item &item, Env &env, Values &results);
+  Flow runFor(const ast::For &loop, Env &env, Values &results);
+  bool runAssign(const ast::Assign &assign, Env &env);
+  bool isConst(const ast::Expr &expr, Env &env);
+  mlir::Value evaluate(const ast::Expr &expr, Env &env);
+  mlir::Value evaluateName(const ast::NameExpr &expr, Env &env);
+  mlir::Value getWeight(WeightInstance &weight, Frame &frame, llvm::SMLoc loc);
+  Values evaluateCall(const ast::CallExpr &call, Env &env);
+  mlir::Value evaluateOp(const ast::CallExpr &call, const OpInfo &op, Env &env);
+  bool addOperand(const ast::Expr &expr, const OpInfo::Operand &operand,
+                  Env &env, BuildCall &build);
+  bool updateState(const ast::CallExpr &call, mlir::Value result, Env &env);
+  Values evaluatePart(const ast::CallExpr &call, Env &env);
+  StateInstance *findState(mlir::Value value, Frame &frame);
+
+  mlir::MLIRContext &context;
+  Instantiator &instantiator;
+  Diagnostics &diag;
+  mlir::OpBuilder builder;
+  mlir::Type compute;
+  mlir::func::FuncOp entry;
+  Frame entryFrame;
+  std::vector<std::unique_ptr<Run>> runs;
+  std::vector<WeightInstance *> entryWeights;
+  llvm::StringSet<> symbols;
+};
+
+} // namespace ds
+#endif

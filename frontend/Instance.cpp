@@ -1,0 +1,277 @@
+//===- Instance.cpp - Modules with a configuration filled in --------------===//
+#include "frontend/Instance.h"
+#include "frontend/Lexer.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace ds;
+using namespace ds::ast;
+using llvm::StringRef;
+using llvm::Twine;
+
+/// More parts than any model has; parts of parts could double without end.
+static constexpr unsigned kMaxInstances = 100000;
+
+WeightInstance *Instance::findWeight(StringRef name) {
+  auto alias = tied.find(name.str());
+  if (alias != tied.end())
+    return findWeight(alias->second);
+  auto found = weights.find(name.str());
+  return found == weights.end() ? nullptr : found->second.get();
+}
+
+StateInstance *Instance::findState(StringRef name) {
+  for (const std::unique_ptr<StateInstance> &state : states)
+    if (state->decl->name.name == name)
+      return state.get();
+  return nullptr;
+}
+
+void Instance::collect(std::vector<WeightInstance *> &allWeights,
+                       std::vector<StateInstance *> &allStates) {
+  for (const std::unique_ptr<StateInstance> &state : states)
+    allStates.push_back(state.get());
+  std::vector<WeightInstance *> own;
+  for (auto &entry : weights)
+    own.push_back(entry.second.get());
+  llvm::sort(own, [](auto *a, auto *b) {
+    return a->decl->loc.getPointer() < b->decl->loc.getPointer();
+  });
+  llvm::append_range(allWeights, own);
+  for (auto &entry : parts)
+    entry.second->collect(allWeights, allStates);
+}
+
+const Decl *Instantiator::findModule(StringRef name) const {
+  for (const std::unique_ptr<Decl> &decl : file.decls)
+    if (decl->kind == Decl::Module && decl->name.name == name)
+      return decl.get();
+  return nullptr;
+}
+
+std::unique_ptr<Instance>
+Instantiator::instantiate(const Decl &model, const ConstValue &config) {
+  return make(model, {config}, "", "");
+}
+
+std::unique_ptr<Instance> Instantiator::make(const Decl &module,
+                                             std::vector<ConstValue> args,
+                                             std::string path,
+                                             std::string label) {
+  if (++count > kMaxInstances) {
+    diag.error(module.loc, "expects at most " + Twine(kMaxInstances) +
+                               " parts in a model");
+    return nullptr;
+  }
+  auto instance = std::make_unique<Instance>();
+  instance->module = &module;
+  instance->path = std::move(path);
+  instance->label = std::move(label);
+  for (size_t i = 0; i < module.params.size(); ++i) {
+    if (args[i].kind == ConstValue::Object && !instance->scope.record)
+      instance->scope.record = args[i].record.get();
+    instance->scope.values[module.params[i].name.name] = std::move(args[i]);
+  }
+  return addItems(*instance, module.body) ? std::move(instance) : nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Items
+//===----------------------------------------------------------------------===//
+
+bool Instantiator::addItems(Instance &instance, const Block &block) {
+  bool ok = true;
+  for (const ItemPtr &item : block)
+    ok &= addItem(instance, *item);
+  return ok;
+}
+
+bool Instantiator::addItem(Instance &instance, const Item &item) {
+  switch (item.kind) {
+  case Item::Let: {
+    const auto &let = llvm::cast<Let>(item);
+    ConstValue value = evaluator.eval(*let.value, instance.scope);
+    bool ok = !value.isPoison();
+    instance.scope.values[let.name.name] = std::move(value);
+    return ok;
+  }
+  case Item::Require:
+    return checkRequire(instance, llvm::cast<Require>(item));
+  case Item::Weight:
+    return addWeight(instance, llvm::cast<Weight>(item));
+  case Item::State:
+    return addState(instance, llvm::cast<State>(item));
+  case Item::Use:
+    return addUse(instance, llvm::cast<Use>(item));
+  case Item::If: {
+    const auto &branch = llvm::cast<If>(item);
+    std::optional<bool> taken =
+        evaluator.evalBool(*branch.condition, instance.scope);
+    return taken && addItems(instance, *taken ? branch.thenBlock
+                                              : branch.elseBlock);
+  }
+  default:
+    return true;
+  }
+}
+
+bool Instantiator::checkRequire(Instance &instance, const Require &require) {
+  std::optional<bool> holds =
+      evaluator.evalBool(*require.condition, instance.scope);
+  if (holds && !*holds) {
+    diag.error(require.loc, unquote(require.message));
+    evaluator.noteOrigins(*require.condition, instance.scope);
+  }
+  return holds && *holds;
+}
+
+bool Instantiator::evalDims(const TypeExpr &type, const ConstScope &scope,
+                            std::vector<int64_t> &dims) {
+  for (const ExprPtr &expr : type.dims) {
+    std::optional<int64_t> dim = evaluator.evalInt(*expr, scope);
+    if (!dim)
+      return false;
+    if (*dim < 1 || *dim > INT32_MAX) {
+      diag.error(expr->loc, "expects '" + spell(*expr) +
+                                "' to be a dimension of 1 to 2147483647, got " +
+                                Twine(*dim));
+      evaluator.noteOrigins(*expr, scope);
+      return false;
+    }
+    dims.push_back(*dim);
+  }
+  return true;
+}
+
+bool Instantiator::addWeight(Instance &instance, const Weight &decl) {
+  std::string name = decl.name.name.str();
+  if (decl.tied) {
+    instance.tied[name] = decl.tied.name.str();
+    return true;
+  }
+  auto weight = std::make_unique<WeightInstance>();
+  weight->decl = &decl;
+  weight->symbol = instance.path + name;
+  weight->isF32 = static_cast<bool>(decl.type.name);
+  if (!evalDims(decl.type, instance.scope, weight->dims) ||
+      !addRows(instance, *weight))
+    return false;
+  instance.weights[name] = std::move(weight);
+  return true;
+}
+
+bool Instantiator::addRows(Instance &instance, WeightInstance &weight) {
+  const std::vector<Label> &labels = weight.decl->labels;
+  int64_t parts = static_cast<int64_t>(labels.size());
+  if (!labels[0].rows && weight.dims[0] % parts) {
+    diag.error(labels[0].getLoc(), "expects rows (" + Twine(weight.dims[0]) +
+                                       ") to be a multiple of the " +
+                                       Twine(parts) + " labels");
+    return false;
+  }
+  for (const Label &label : labels) {
+    std::optional<int64_t> rows = weight.dims[0] / parts;
+    if (label.rows)
+      rows = evaluator.evalInt(*label.rows, instance.scope);
+    if (!rows)
+      return false;
+    weight.labels.push_back(
+        joinLabel(instance.label, label.text, instance.scope));
+    weight.rows.push_back(*rows);
+  }
+  return true;
+}
+
+bool Instantiator::addState(Instance &instance, const State &decl) {
+  auto state = std::make_unique<StateInstance>();
+  state->decl = &decl;
+  state->name = instance.path + decl.name.name.str();
+  if (!evalDims(decl.type, instance.scope, state->dims))
+    return false;
+  instance.states.push_back(std::move(state));
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Parts and layers
+//===----------------------------------------------------------------------===//
+
+bool Instantiator::addUse(Instance &instance, const Use &use) {
+  std::string name = use.name.name.str();
+  std::string path = instance.path + name + ".";
+  if (!use.index) {
+    std::vector<ConstValue> args;
+    for (const ExprPtr &arg : use.args)
+      args.push_back(evaluator.eval(*arg, instance.scope));
+    if (llvm::any_of(args, [](auto &arg) { return arg.isPoison(); }))
+      return false;
+    std::string label = joinLabel(instance.label, use.label, instance.scope);
+    auto part = make(*findModule(use.module.name), std::move(args), path,
+                     label.empty() ? label : label + ".");
+    if (!part)
+      return false;
+    instance.parts[name] = std::move(part);
+    return true;
+  }
+  std::optional<int64_t> first = evaluator.evalInt(*use.first, instance.scope);
+  std::optional<int64_t> last = evaluator.evalInt(*use.last, instance.scope);
+  if (!first || !last)
+    return false;
+  ConstScope scope;
+  scope.parent = &instance.scope;
+  scope.values[use.index.name] = ConstValue::of(StringRef("{i}"));
+  StackInstance &stack = instance.stacks[name];
+  stack.use = &use;
+  stack.first = *first;
+  stack.last = *last;
+  stack.path = path;
+  stack.label = joinLabel(instance.label, use.label, scope) + ".";
+  return true;
+}
+
+std::vector<ConstValue>
+Instantiator::getLayerArgs(const Instance &owner, const StackInstance &stack,
+                           int64_t index) {
+  ConstScope scope;
+  scope.parent = &owner.scope;
+  scope.values[stack.use->index.name] = ConstValue::of(index);
+  std::vector<ConstValue> args;
+  for (const ExprPtr &arg : stack.use->args)
+    args.push_back(evaluator.eval(*arg, scope));
+  return args;
+}
+
+std::unique_ptr<Instance>
+Instantiator::instantiateLayer(const StackInstance &stack,
+                               std::vector<ConstValue> args) {
+  return make(*findModule(stack.use->module.name), std::move(args), stack.path,
+              stack.label);
+}
+
+//===----------------------------------------------------------------------===//
+// Labels
+//===----------------------------------------------------------------------===//
+
+/// Replaces `{name}` by its value.
+std::string Instantiator::expand(StringRef quoted, const ConstScope &scope) {
+  std::string result, text = unquote(quoted);
+  StringRef rest = text;
+  while (true) {
+    size_t open = rest.find('{'), close = rest.find('}', open);
+    if (open == StringRef::npos || close == StringRef::npos)
+      return result + rest.str();
+    result += rest.take_front(open).str();
+    const ConstValue *value = scope.find(rest.slice(open + 1, close));
+    if (value)
+      result += value->kind == ConstValue::String ? value->string
+                                                  : value->str();
+    rest = rest.drop_front(close + 1);
+  }
+}
+
+std::string Instantiator::joinLabel(const std::string &prefix,
+                                    StringRef quoted,
+                                    const ConstScope &scope) {
+  if (quoted.empty())
+    return prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);
+  return prefix + expand(quoted, scope);
+}

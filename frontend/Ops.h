@@ -1,0 +1,82 @@
+//===- Ops.h - The operations that model texts call -------------*- C++ -*-===//
+//
+// One entry for each operation: what it takes, which type it yields and the
+// ds operation that it becomes. Positional arguments are tensors, keyword
+// arguments are known at compile time.
+//
+//===----------------------------------------------------------------------===//
+#ifndef DS_FRONTEND_OPS_H
+#define DS_FRONTEND_OPS_H
+#include "dialect/LLVM.h"
+#include "frontend/Diagnostics.h"
+#include "frontend/DslType.h"
+#include "frontend/ConstValue.h"
+
+namespace ds {
+
+/// A call whose types are checked.
+struct CheckCall {
+  struct Keyword {
+    llvm::SMLoc loc;
+    DslType type;
+    Dim dim; ///< Of an integer.
+  };
+  Diagnostics &diag;
+  llvm::StringRef op;
+  llvm::SMLoc loc;
+  std::vector<DslType> args; ///< Absent optional ones are not in it.
+  std::vector<llvm::SMLoc> argLocs;
+  llvm::StringMap<Keyword> keywords;
+
+  /// Reports argument `index` unless its type is `expected`.
+  bool expectArg(size_t index, const DslType &expected);
+  bool fail(size_t index, const llvm::Twine &expected);
+  bool has(llvm::StringRef keyword) const { return keywords.count(keyword); }
+};
+
+/// A call whose ds operation is built.
+struct BuildCall {
+  Diagnostics &diag;
+  llvm::SMLoc smLoc;
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  mlir::Type compute; ///< bf16 or f32.
+  std::vector<mlir::Value> args; ///< Null where an optional one is absent.
+  llvm::StringMap<ConstValue> keywords;
+  llvm::StringMap<llvm::SMLoc> keywordLocs;
+
+  /// Reports a mistake that only numbers show; returns null.
+  mlir::Value fail(llvm::StringRef keyword, const llvm::Twine &message);
+};
+
+struct OpInfo {
+  struct Operand {
+    const char *name;
+    DslType::Kind kind;
+    bool optional = false;
+  };
+  struct Keyword {
+    const char *name;
+    DslType::Kind kind; ///< Invalid stands for the name of an element type.
+    bool optional = false;
+  };
+  const char *name;
+  std::vector<Operand> operands;
+  std::vector<Keyword> keywords;
+  DslType (*check)(CheckCall &call); ///< Kinds have been checked before.
+  mlir::Value (*build)(BuildCall &call);
+  bool updatesState = false; ///< The result is the first operand's successor.
+};
+
+/// Returns the operation called `name`, or null.
+const OpInfo *findOp(llvm::StringRef name);
+
+/// Names of all operations.
+std::vector<llvm::StringRef> getOpNames();
+
+/// The type of `a + b`, the sum being taken in f32.
+mlir::Value buildAdd(mlir::OpBuilder &builder, mlir::Location loc,
+                     mlir::Value left, mlir::Value right);
+
+} // namespace ds
+#endif
