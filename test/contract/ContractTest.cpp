@@ -26,9 +26,9 @@ static int64_t left(const Runner &runner) {
 }
 
 /// Runs a reference to its end in chunks, with logits for every token.
-static void runInChunks(Run &run, Runner &runner, int64_t chunk) {
+static void runInChunks(Server &server, Runner &runner, int64_t chunk) {
   while (int64_t count = std::min(chunk, left(runner)))
-    run.step({{&runner, count, count}});
+    server.step({{&runner, count, count}});
 }
 
 TEST(Contract, ReferencesAreFinite) {
@@ -38,10 +38,10 @@ TEST(Contract, ReferencesAreFinite) {
 }
 
 TEST(Contract, DecodeEqualsPrefill) {
-  Run run(harness(), {});
+  Server server(harness(), {});
   for (size_t i = 0; i < harness().references().size(); ++i) {
-    Runner runner = run.start(i);
-    runInChunks(run, runner, 1);
+    Runner runner = server.start(i);
+    runInChunks(server, runner, 1);
   }
 }
 
@@ -50,9 +50,9 @@ TEST(Contract, ChunksOfAnySize) {
   for (int64_t chunk : {2, 3, 7, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100,
                         127, 129, 255, 511, 512, 513}) {
     SCOPED_TRACE("chunk " + std::to_string(chunk));
-    Run run(harness(), {});
-    Runner runner = run.start(longest);
-    runInChunks(run, runner, chunk);
+    Server server(harness(), {});
+    Runner runner = server.start(longest);
+    runInChunks(server, runner, chunk);
   }
 }
 
@@ -60,43 +60,43 @@ TEST(Contract, StepsInPieces) {
   size_t longest = harness().references().size() - 1;
   for (int64_t piece : {1, 16, 24, 64, 100}) {
     SCOPED_TRACE("pieces of " + std::to_string(piece));
-    RunOptions options;
+    ServerOptions options;
     options.maxTokens = options.maxOutputs = piece;
-    Run run(harness(), options);
-    Runner runner = run.start(longest);
-    runInChunks(run, runner, 300);
+    Server server(harness(), options);
+    Runner runner = server.start(longest);
+    runInChunks(server, runner, 300);
   }
 }
 
 TEST(Contract, LogitsOfTheLastTokenOnly) {
-  Run run(harness(), {});
+  Server server(harness(), {});
   for (size_t i = 0; i < harness().references().size(); ++i) {
-    Runner runner = run.start(i);
+    Runner runner = server.start(i);
     int64_t count = left(runner);
-    run.step({{&runner, count, 1}});
+    server.step({{&runner, count, 1}});
   }
 }
 
 TEST(Contract, TwoThreads) {
-  RunOptions options;
+  ServerOptions options;
   options.threads = 2;
-  Run run(harness(), options);
+  Server server(harness(), options);
   for (int64_t chunk : {1, 37, 1000})
     for (size_t i = 0; i < harness().references().size(); ++i) {
-      Runner runner = run.start(i);
-      runInChunks(run, runner, chunk);
+      Runner runner = server.start(i);
+      runInChunks(server, runner, chunk);
     }
 }
 
 TEST(Contract, BatchOfEightWithPrefillAndDecode) {
-  RunOptions options;
+  ServerOptions options;
   options.threads = 2;
-  Run run(harness(), options);
+  Server server(harness(), options);
   std::vector<Runner> runners;
   for (size_t i = 0; i < 8; ++i) // The longer half of the references.
-    runners.push_back(run.start(harness().references().size() - 8 + i));
+    runners.push_back(server.start(harness().references().size() - 8 + i));
   for (int64_t turn = 0;; ++turn) {
-    std::vector<Run::Item> items;
+    std::vector<Server::Item> items;
     for (size_t i = 0; i < runners.size(); ++i) {
       int64_t wish = (turn + i) % 3 ? 1 : 29; // Decode two turns of three.
       if (int64_t count = std::min(wish, left(runners[i])))
@@ -104,79 +104,79 @@ TEST(Contract, BatchOfEightWithPrefillAndDecode) {
     }
     if (items.empty())
       break;
-    run.step(items);
+    server.step(items);
   }
 }
 
 TEST(Contract, PermutedAndPoisonedPages) {
-  RunOptions options;
+  ServerOptions options;
   options.stateFlags = DS_STATE_PERMUTE_PAGES | DS_STATE_POISON_FREE_PAGES;
-  Run run(harness(), options);
+  Server server(harness(), options);
   for (int64_t chunk : {1, 50, 1000})
     for (size_t i = 0; i < harness().references().size(); ++i) {
-      Runner runner = run.start(i);
-      runInChunks(run, runner, chunk);
+      Runner runner = server.start(i);
+      runInChunks(server, runner, chunk);
     }
 }
 
 TEST(Contract, RollBackAndGoOn) {
-  RunOptions options;
+  ServerOptions options;
   options.stateFlags = DS_STATE_POISON_FREE_PAGES;
-  Run run(harness(), options);
-  Runner runner = run.start(harness().references().size() - 1);
-  run.step({{&runner, 600, 600}});
-  for (int64_t length : {599, 577, 576, 575, 513, 512, 511, 300, 64, 63, 1, 0}) {
+  Server server(harness(), options);
+  Runner runner = server.start(harness().references().size() - 1);
+  server.step({{&runner, 600, 600}});
+  for (int64_t length : {599, 577, 576, 575, 512, 511, 300, 64, 63, 1, 0}) {
     SCOPED_TRACE("back to " + std::to_string(length));
-    run.truncate(runner, length);
-    run.step({{&runner, 1, 1}});
-    run.step({{&runner, std::min<int64_t>(40, left(runner)), 1}});
+    server.truncate(runner, length);
+    server.step({{&runner, 1, 1}});
+    server.step({{&runner, std::min<int64_t>(40, left(runner)), 1}});
   }
 }
 
 TEST(Contract, ForksGoTheirOwnWays) {
-  RunOptions options;
+  ServerOptions options;
   options.stateFlags = DS_STATE_POISON_FREE_PAGES;
-  Run run(harness(), options);
+  Server server(harness(), options);
   for (int64_t length : {int64_t(1), int64_t(64), int64_t(100), int64_t(128),
                          Harness::sharedTokens}) {
     SCOPED_TRACE("forked at " + std::to_string(length));
-    Runner first = run.start(0);
-    run.step({{&first, length, length}});
+    Runner first = server.start(0);
+    server.step({{&first, length, length}});
     std::vector<Runner> forks;
     for (size_t i = 1; i < Harness::family; ++i) {
-      forks.push_back(run.fork(first));
+      forks.push_back(server.fork(first));
       forks.back().reference = i;
     }
-    runInChunks(run, first, 13);
+    runInChunks(server, first, 13);
     for (Runner &fork : forks)
-      runInChunks(run, fork, 7);
+      runInChunks(server, fork, 7);
   }
 }
 
 TEST(Contract, PagesComeBack) {
-  RunOptions options;
+  ServerOptions options;
   options.pages = 16;
-  Run run(harness(), options);
+  Server server(harness(), options);
   for (int turn = 0; turn < 4; ++turn) {
-    Runner runner = run.start(harness().references().size() - 1);
-    runInChunks(run, runner, 200);
-    Runner fork = run.fork(runner);
+    Runner runner = server.start(harness().references().size() - 1);
+    runInChunks(server, runner, 200);
+    Runner fork = server.fork(runner);
     runner.sequence.reset();
-    run.truncate(fork, 10);
+    server.truncate(fork, 10);
   }
-  EXPECT_EQ(ds_state_free_pages(run.state()), 16);
+  EXPECT_EQ(ds_state_free_pages(server.state()), 16);
 }
 
 /// Does whatever a server might: starts, steps, forks, rolls back, drops.
 class RandomPlan : public testing::TestWithParam<int> {
 protected:
-  RandomPlan() : random(GetParam()), run(harness(), options()) {}
+  RandomPlan() : random(GetParam()), server(harness(), options()) {}
 
   int64_t pick(int64_t low, int64_t high) {
     return std::uniform_int_distribution<int64_t>(low, high)(random);
   }
-  RunOptions options() {
-    RunOptions options;
+  ServerOptions options() {
+    ServerOptions options;
     options.threads = pick(1, 2);
     options.stateFlags = pick(0, 3);
     options.maxTokens = int64_t(1) << pick(4, 10);
@@ -186,14 +186,14 @@ protected:
   void startOrDrop() {
     if (runners.size() < 8)
       runners.push_back(
-          run.start(pick(0, harness().references().size() - 1)));
+          server.start(pick(0, harness().references().size() - 1)));
     else
       runners.erase(runners.begin() + pick(0, runners.size() - 1));
   }
   void fork() {
     if (runners.empty() || runners.size() >= 8)
       return;
-    Runner copy = run.fork(runners[pick(0, runners.size() - 1)]);
+    Runner copy = server.fork(runners[pick(0, runners.size() - 1)]);
     bool sameTokens = copy.reference < Harness::family &&
                       copy.length <= Harness::sharedTokens;
     if (sameTokens)
@@ -204,10 +204,10 @@ protected:
     if (runners.empty())
       return;
     Runner &runner = runners[pick(0, runners.size() - 1)];
-    run.truncate(runner, pick(0, runner.length));
+    server.truncate(runner, pick(0, runner.length));
   }
   void step() {
-    std::vector<Run::Item> items;
+    std::vector<Server::Item> items;
     for (Runner &runner : runners) {
       int64_t most = left(runner);
       if (!most || pick(0, 3) == 0)
@@ -217,11 +217,11 @@ protected:
     }
     std::shuffle(items.begin(), items.end(), random);
     if (!items.empty())
-      run.step(items);
+      server.step(items);
   }
 
   std::mt19937_64 random;
-  Run run;
+  Server server;
   std::vector<Runner> runners;
 };
 
@@ -252,17 +252,17 @@ TEST(Golden, GreedyTokens) {
   ASSERT_TRUE(file) << "expects golden.json in " << weightsFolder;
   nlohmann::json golden = nlohmann::json::parse(file);
   for (const auto &[name, prompt] : golden["prompts"].items()) {
-    Run run(harness(), {});
-    Runner runner = run.start(0);
+    Server server(harness(), {});
+    Runner runner = server.start(0);
     const float *logits = nullptr;
     for (int32_t token : prompt["ids"].get<std::vector<int32_t>>())
-      logits = run.append(runner, token);
+      logits = server.append(runner, token);
     std::vector<int32_t> found,
         expected = prompt["greedy"].get<std::vector<int32_t>>();
     while (found.size() < expected.size()) {
       found.push_back(
           std::max_element(logits, logits + harness().vocabulary()) - logits);
-      logits = run.append(runner, found.back());
+      logits = server.append(runner, found.back());
     }
     EXPECT_EQ(found, expected) << name;
   }

@@ -91,7 +91,7 @@ int64_t Harness::longest() const {
   return most;
 }
 
-Run::Run(const Harness &harness, const RunOptions &options)
+Server::Server(const Harness &harness, const ServerOptions &options)
     : harness(harness) {
   char *error = nullptr;
   pool.reset(ds_pool_create(options.threads, &error));
@@ -108,23 +108,23 @@ Run::Run(const Harness &harness, const RunOptions &options)
     giveUp("state", error);
 }
 
-Runner Run::start(size_t reference) {
+Runner Server::start(size_t reference) {
   return {Handle<ds_sequence>(ds_sequence_create(state())), reference, 0};
 }
 
-Runner Run::fork(const Runner &runner) {
+Runner Server::fork(const Runner &runner) {
   return {Handle<ds_sequence>(ds_sequence_fork(runner.sequence.get())),
           runner.reference, runner.length};
 }
 
-void Run::truncate(Runner &runner, int64_t length) {
+void Server::truncate(Runner &runner, int64_t length) {
   char *error = nullptr;
   if (ds_sequence_truncate(runner.sequence.get(), length, &error))
     giveUp("truncate", error);
   runner.length = length;
 }
 
-void Run::step(const std::vector<Item> &items) {
+void Server::step(const std::vector<Item> &items) {
   std::vector<ds_step_item> work;
   for (const Item &item : items) {
     const Reference &reference = harness.references()[item.runner->reference];
@@ -144,7 +144,7 @@ void Run::step(const std::vector<Item> &items) {
   EXPECT_EQ(ds_engine_outputs(engine.get()), row);
 }
 
-const float *Run::append(Runner &runner, int32_t token) {
+const float *Server::append(Runner &runner, int32_t token) {
   ds_step_item item = {runner.sequence.get(), &token, 1, 0};
   char *error = nullptr;
   if (ds_engine_step(engine.get(), &item, 1, &error))
@@ -154,7 +154,7 @@ const float *Run::append(Runner &runner, int32_t token) {
 }
 
 /// Compares the rows of logits that `item` got, the first being `firstRow`.
-void Run::compare(const Item &item, int64_t firstRow) {
+void Server::compare(const Item &item, int64_t firstRow) {
   const Reference &reference = harness.references()[item.runner->reference];
   int64_t width = harness.vocabulary();
   for (int64_t i = 0; i < item.outputs; ++i) {

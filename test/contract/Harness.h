@@ -2,8 +2,8 @@
 //
 // The contract: the logits of a token are a function of the tokens before it
 // in its sequence, to the bit. A Harness holds sequences of tokens and their
-// logits, taken alone, in one step, on one thread; a Run does the same work in
-// some other way and compares every row.
+// logits, taken alone, in one step, on one thread; a Server does the same work
+// in some other way and compares every row.
 //
 //===----------------------------------------------------------------------===//
 #ifndef DS_TEST_CONTRACT_HARNESS_H
@@ -64,8 +64,8 @@ private:
   uint64_t random = 1;
 };
 
-/// How a Run is set up.
-struct RunOptions {
+/// How a Server is set up.
+struct ServerOptions {
   int threads = 1;
   uint32_t stateFlags = 0;
   int64_t maxTokens = 1024; ///< Of a step in one piece.
@@ -81,9 +81,9 @@ struct Runner {
 };
 
 /// An engine and a state.
-class Run {
+class Server {
 public:
-  Run(const Harness &harness, const RunOptions &options);
+  Server(const Harness &harness, const ServerOptions &options);
 
   Runner start(size_t reference);
   Runner fork(const Runner &runner);
