@@ -10,7 +10,7 @@ def RopeOp : Ds_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>]> {
     are rotated in f32 and rounded once. Su et al., arXiv 2104.09864, eq. 34.
 
     ```mlir
-    %y = ds.rope %x, %s heads 8 #ds.rope<half_split, dims = 8, theta = 1.0e4 : f64>
+    %y = ds.rope %x, %s heads 8 <half_split, dims = 8, theta = 1.0e4 : f64>
         : tensor<?x64xbf16>
     ```
   }];
@@ -25,6 +25,8 @@ def RopeOp : Ds_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>]> {
 def AppendOp : Ds_Op<"append", [AllTypesMatch<["state", "result"]>]> {
   let summary = "Keeps one row for each token of the step";
   let description = [{
+    The row is what the state keeps for the token, heads one after the other.
+
     ```mlir
     %k1 = ds.append %k, %x, %s : !ds.state<[2, 8], bf16>, tensor<?x16xbf16>
     ```
@@ -66,6 +68,7 @@ def AttendOp : Ds_Op<"attend", [Pure,
 }
 
 def RopeAppendOp : Ds_Op<"rope_append", [
+    DeclareOpInterfaceMethods<DecompositionInterface>,
     AllTypesMatch<["keys", "newKeys"]>, AllTypesMatch<["values", "newValues"]>]> {
   let summary = "Rotates queries and keys and keeps keys and values";
   let description = [{
@@ -74,7 +77,7 @@ def RopeAppendOp : Ds_Op<"rope_append", [
 
     ```mlir
     %q, %k1, %v1 = ds.rope_append %qkv, %k, %v, %s heads 8
-        #ds.rope<half_split, dims = 8, theta = 1.0e4 : f64>
+        <half_split, dims = 8, theta = 1.0e4 : f64>
         : (tensor<?x96xbf16>, !ds.state<[2, 8], bf16>, !ds.state<[2, 8], bf16>)
        -> tensor<?x64xbf16>
     ```

@@ -7,6 +7,8 @@ def EmbeddingOp : Ds_Op<"embedding", [Pure,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The embedding of every token of the step";
   let description = [{
+    Rows of the table by token, exact.
+
     ```mlir
     %x = ds.embedding %table, %s : tensor<301x74xbf16> -> tensor<?x74xf32>
     ```
@@ -41,6 +43,7 @@ def LinearOp : Ds_Op<"linear", [Pure,
 }
 
 def GatedLinearOp : Ds_Op<"gated_linear", [Pure,
+    DeclareOpInterfaceMethods<DecompositionInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "silu(x Wg^T) * (x Wu^T) in one product";
   let description = [{
@@ -96,6 +99,8 @@ def SwigluOp : Ds_Op<"swiglu", [Pure, SameOperandsAndResultType,
 def SelectRowsOp : Ds_Op<"select_rows", [Pure, AllTypesMatch<["input", "result"]>]> {
   let summary = "The rows whose logits are asked for";
   let description = [{
+    Row r of the result is row out_rows[r] of the input.
+
     ```mlir
     %y = ds.select_rows %x, %s : tensor<?x64xbf16>
     ```

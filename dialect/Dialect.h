@@ -46,6 +46,16 @@ constexpr llvm::StringLiteral kConfigAttr = "ds.config";
 /// Function attribute (unit): an entry point of the artifact.
 constexpr llvm::StringLiteral kEntryAttr = "ds.entry";
 
+/// Argument attribute of an entry's state, a string: its name.
+constexpr llvm::StringLiteral kNameAttr = "ds.name";
+/// Operation attribute of a planned module, an i64: the buffer that holds the
+/// operation's tensor result.
+constexpr llvm::StringLiteral kBufferAttr = "ds.buffer";
+/// Module attributes of a planned module: an array of #ds.buffer, and the
+/// #ds.arena that holds them.
+constexpr llvm::StringLiteral kBuffersAttr = "ds.buffers";
+constexpr llvm::StringLiteral kArenaAttr = "ds.arena";
+
 /// Positions in one page of state, and in one split of attention.
 constexpr int64_t kPagePositions = 64;
 constexpr int64_t kSplitPositions = 512;
@@ -54,6 +64,13 @@ constexpr int64_t kSplitPositions = 512;
 /// as `scaling` says. Su et al., arXiv 2104.09864; for "llama3" the formula of
 /// the published checkpoints' rope_type.
 llvm::SmallVector<double> getRopeFrequencies(RopeAttr rope);
+
+/// Returns the type that a kernel sees of `weight`: with a layout, the
+/// element type is the layout's.
+RankedTensorType getPackedType(WeightOp weight);
+
+/// Returns the symbol of the rows of a matrix, "T" or "R".
+llvm::StringRef getRowSymbolOf(Value matrix);
 
 /// Returns bytes of one element of `type`.
 int64_t getElementBytes(Type type);

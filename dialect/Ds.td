@@ -7,4 +7,5 @@ include "dialect/Weights.td"
 include "dialect/Core.td"
 include "dialect/Attention.td"
 include "dialect/Kernel.td"
+include "dialect/Memory.td"
 #endif

@@ -53,7 +53,8 @@ def KernelInterface : OpInterface<"KernelInterface"> {
         return $_op.getSymName();
       }]>,
     InterfaceMethod<"Returns the symbol of rows that the tensor result has: "
-      "\"T\" tokens or \"R\" rows whose logits are asked for.",
+      "\"T\" tokens or \"R\" rows whose logits are asked for. A launch has "
+      "as many rows.",
       "::llvm::StringRef", "getRowSymbol", (ins), [{}], [{
         return "T";
       }]>,

@@ -15,6 +15,24 @@ static double valueBytes(Value value, int64_t rows) {
   return static_cast<double>(size);
 }
 
+/// Checks that a region is straight-line scalar code; `reduces` allows
+/// ds.row_reduce.
+static LogicalResult verifyScalarCode(Operation *op, Block &block,
+                                      bool reduces) {
+  for (Operation &inner : block.without_terminator()) {
+    StringRef dialect = inner.getName().getDialectNamespace();
+    if (inner.getNumRegions() == 0 &&
+        (dialect == "arith" || dialect == "math" ||
+         (reduces && isa<RowReduceOp>(inner))))
+      continue;
+    InFlightDiagnostic diag = op->emitOpError()
+                              << "expects a region of scalar arith and math";
+    diag.attachNote(inner.getLoc()) << "found '" << inner.getName() << "'";
+    return diag;
+  }
+  return success();
+}
+
 /// Checks that a kernel's region takes `arguments` and yields one scalar of
 /// the result's element type.
 static LogicalResult verifyRegion(Operation *op, Region &region,
@@ -33,7 +51,52 @@ static LogicalResult verifyRegion(Operation *op, Region &region,
       yield.getOperand(0).getType() != typeOf(result).getElementType())
     return op->emitOpError() << "expects the region to yield one "
                              << typeOf(result).getElementType();
+  return verifyScalarCode(op, block, isa<KernelRowOp>(op));
+}
+
+/// Checks that `input` is a matrix like `result`, or a vector of its columns
+/// where `vectors` are allowed.
+static LogicalResult verifyInput(Operation *op, Value input, Value result,
+                                 bool vectors) {
+  RankedTensorType type = typeOf(input);
+  int64_t columns = typeOf(result).getDimSize(1);
+  bool fits = type.getRank() == 2 || (vectors && type.getRank() == 1);
+  if (!fits || type.getShape().back() != columns)
+    return op->emitOpError() << "expects operands of " << columns
+                             << " columns, got " << type;
   return success();
+}
+
+StringRef ds::getRowSymbolOf(Value matrix) {
+  Operation *op = matrix.getDefiningOp();
+  if (auto kernel = dyn_cast_or_null<KernelInterface>(op))
+    return kernel.getRowSymbol();
+  return isa_and_nonnull<SelectRowsOp>(op) ? "R" : "T";
+}
+
+/// Returns the symbol of the first matrix among `inputs`.
+static StringRef getInputRows(ValueRange inputs) {
+  for (Value input : inputs)
+    if (typeOf(input).getRank() == 2)
+      return getRowSymbolOf(input);
+  return "T";
+}
+
+/// Checks that all matrices among `inputs` have rows by `symbol`. Nothing is
+/// known of a function's arguments.
+static LogicalResult verifyRows(Operation *op, ValueRange inputs,
+                                StringRef symbol) {
+  for (Value input : inputs)
+    if (typeOf(input).getRank() == 2 && input.getDefiningOp() &&
+        getRowSymbolOf(input) != symbol)
+      return op->emitOpError() << "expects operands of " << symbol
+                               << " rows, got one of "
+                               << getRowSymbolOf(input) << " rows";
+  return success();
+}
+
+static int64_t countRows(KernelInterface op, StepShape step) {
+  return op.getRowSymbol() == "R" ? step.rows : step.tokens;
 }
 
 LogicalResult KernelMatmulOp::verify() {
@@ -45,12 +108,21 @@ LogicalResult KernelMatmulOp::verify() {
   if (typeOf(getWeight()).getDimSize(0) != outputs)
     return emitOpError() << "expects a weight of " << outputs
                          << " rows, got " << typeOf(getWeight());
+  if (typeOf(getWeight()).getDimSize(1) != typeOf(getA()).getDimSize(1))
+    return emitOpError() << "expects a weight of "
+                         << typeOf(getA()).getDimSize(1) << " columns, got "
+                         << typeOf(getWeight());
+  for (Value extra : getExtras())
+    if (failed(verifyInput(*this, extra, getResult(), /*vectors=*/true)))
+      return failure();
+  if (failed(verifyRows(*this, getExtras(), getRowSymbol())))
+    return failure();
   return verifyRegion(*this, getEpilogue(), arguments, getResult());
 }
 
 Cost KernelMatmulOp::getCost(StepShape step) {
   Cost cost;
-  int64_t rows = getRows() ? step.rows : step.tokens;
+  int64_t rows = countRows(*this, step);
   cost.flops = 2.0 * static_cast<double>(rows) *
                static_cast<double>(typeOf(getWeight()).getNumElements());
   cost.weightBytes = valueBytes(getWeight(), rows);
@@ -61,7 +133,15 @@ Cost KernelMatmulOp::getCost(StepShape step) {
   return cost;
 }
 
-StringRef KernelMatmulOp::getRowSymbol() { return getRows() ? "R" : "T"; }
+StringRef KernelMatmulOp::getRowSymbol() {
+  return getRows() ? "R" : getRowSymbolOf(getA());
+}
+
+StringRef KernelRowOp::getRowSymbol() { return getInputRows(getInputs()); }
+
+StringRef KernelElementwiseOp::getRowSymbol() {
+  return getInputRows(getInputs());
+}
 
 /// Operand j of a matrix type may be overwritten element by element.
 static bool sameShape(Operation *op, unsigned operand, Value result) {
@@ -73,22 +153,38 @@ bool KernelMatmulOp::canReuseOperand(unsigned operand, unsigned result) {
   return operand >= 2 && sameShape(*this, operand, getResult());
 }
 
-LogicalResult KernelRowOp::verify() {
+/// Checks a kernel that maps a region over its inputs.
+static LogicalResult verifyMap(Operation *op, ValueRange inputs, Region &body,
+                               bool vectors) {
+  Value result = op->getResult(0);
   SmallVector<Type> arguments;
-  for (Value input : getInputs())
+  for (Value input : inputs) {
+    if (failed(verifyInput(op, input, result, vectors)))
+      return failure();
     arguments.push_back(typeOf(input).getElementType());
-  return verifyRegion(*this, getBody(), arguments, getResult());
+  }
+  if (llvm::none_of(inputs, [](Value v) { return typeOf(v).getRank() == 2; }))
+    return op->emitOpError() << "expects a matrix among its operands";
+  StringRef symbol = cast<KernelInterface>(op).getRowSymbol();
+  if (failed(verifyRows(op, inputs, symbol)))
+    return failure();
+  return verifyRegion(op, body, arguments, result);
+}
+
+LogicalResult KernelRowOp::verify() {
+  return verifyMap(*this, getInputs(), getBody(), /*vectors=*/true);
 }
 
 static Cost mapCost(Operation *op, Region &region, StepShape step) {
   Cost cost;
   Value result = op->getResult(0);
   int64_t width = typeOf(result).getDimSize(1);
-  cost.flops = static_cast<double>(step.tokens * width) *
+  int64_t rows = countRows(cast<KernelInterface>(op), step);
+  cost.flops = static_cast<double>(rows * width) *
                static_cast<double>(region.front().getOperations().size() - 1);
-  cost.activationBytes = valueBytes(result, step.tokens);
+  cost.activationBytes = valueBytes(result, rows);
   for (Value input : op->getOperands())
-    cost.activationBytes += valueBytes(input, step.tokens);
+    cost.activationBytes += valueBytes(input, rows);
   return cost;
 }
 
@@ -101,10 +197,7 @@ bool KernelRowOp::canReuseOperand(unsigned operand, unsigned result) {
 }
 
 LogicalResult KernelElementwiseOp::verify() {
-  SmallVector<Type> arguments;
-  for (Value input : getInputs())
-    arguments.push_back(typeOf(input).getElementType());
-  return verifyRegion(*this, getBody(), arguments, getResult());
+  return verifyMap(*this, getInputs(), getBody(), /*vectors=*/false);
 }
 
 Cost KernelElementwiseOp::getCost(StepShape step) {

@@ -40,6 +40,15 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments,
     [M, N] its element. It yields the value to store.
 
     Operand order of the launch: a, weight, extras, rows.
+
+    ```mlir
+    %y = ds.kernel.matmul @add %a, %w extras(%x : tensor<?x96xf32>)
+        : (tensor<?x64xbf16>, tensor<96x64xbf16>) -> tensor<?x96xf32> {
+    ^bb0(%sum: f32, %e: f32):
+      %r = arith.addf %sum, %e : f32
+      ds.yield %r : f32
+    }
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$a,
                        Ds_WeightTensor:$weight,
@@ -57,6 +66,15 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments,
 def KernelAttentionOp : Ds_KernelOp<"attention", [
     DeclareOpInterfaceMethods<KernelInterface>]> {
   let summary = "Attention over paged state";
+  let description = [{
+    As `ds.attend`.
+
+    ```mlir
+    %y = ds.kernel.attention @attend %q, %k, %v, %s heads 8 scale 0.353
+        : (tensor<?x64xbf16>, !ds.state<[2, 8], bf16>, !ds.state<[2, 8], bf16>)
+       -> tensor<?x64xbf16>
+    ```
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$query,
                        Ds_StateType:$keys, Ds_StateType:$values,
                        Ds_SeqType:$seq, I64Attr:$heads, F64Attr:$scale);
@@ -69,12 +87,21 @@ def KernelAttentionOp : Ds_KernelOp<"attention", [
 }
 
 def KernelRowOp : Ds_KernelOp<"row", [
-    DeclareOpInterfaceMethods<KernelInterface, ["canReuseOperand"]>]> {
+    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every row, with reductions";
   let description = [{
     The region receives one scalar per operand: a matrix [M, W] gives its
     element, a vector [W] its column. Values that depend on `ds.row_reduce`
     are computed in a later sweep over the row.
+
+    ```mlir
+    %y = ds.kernel.row @square(%a) : (tensor<?x64xf32>) -> tensor<?x64xf32> {
+    ^bb0(%x: f32):
+      %p = arith.mulf %x, %x : f32
+      %s = ds.row_reduce %p : f32
+      ds.yield %s : f32
+    }
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        Variadic<AnyRankedTensor>:$inputs);
@@ -86,8 +113,22 @@ def KernelRowOp : Ds_KernelOp<"row", [
 }
 
 def KernelElementwiseOp : Ds_KernelOp<"elementwise", [
-    DeclareOpInterfaceMethods<KernelInterface, ["canReuseOperand"]>]> {
+    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every element";
+  let description = [{
+    The region receives one scalar per operand, all of which are matrices of
+    the result's shape, and yields the result's element.
+
+    ```mlir
+    %y = ds.kernel.elementwise @add(%a, %b)
+        : (tensor<?x64xf32>, tensor<?x64xbf16>) -> tensor<?x64xf32> {
+    ^bb0(%x: f32, %r: bf16):
+      %w = arith.extf %r : bf16 to f32
+      %s = arith.addf %x, %w : f32
+      ds.yield %s : f32
+    }
+    ```
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        Variadic<AnyRankedTensor>:$inputs);
   let results = (outs Ds_Matrix:$result);
@@ -100,6 +141,12 @@ def KernelElementwiseOp : Ds_KernelOp<"elementwise", [
 def KernelEmbedOp : Ds_KernelOp<"embed", [
     DeclareOpInterfaceMethods<KernelInterface>]> {
   let summary = "Gathers rows of a table, raw or packed";
+  let description = [{
+    ```mlir
+    %x = ds.kernel.embed @embed %table, %s layout panel_bf16
+        : tensor<301x74xbf16> -> tensor<?x74xf32>
+    ```
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_WeightTensor:$table,
                        Ds_SeqType:$seq, Ds_WeightLayout:$layout);
   let results = (outs Ds_Matrix:$result);
@@ -115,6 +162,11 @@ def KernelAnglesOp : Ds_KernelOp<"angles", [
   let description = [{
     Row t holds cos of dims / 2 angles, then their sin: position of token t
     times the frequencies of `rope`, in f64, rounded to f32.
+
+    ```mlir
+    %a = ds.kernel.angles @angles %s <half_split, dims = 8, theta = 1.0e4 : f64>
+        : tensor<?x8xf32>
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_SeqType:$seq,
                        Ds_RopeAttr:$rope);
@@ -149,6 +201,15 @@ def KernelHeadsOp : Ds_KernelOp<"heads", [AttrSizedResultSegments,
     Operand order of the launch: input, angles, seq, states; then the result.
     There is at most one segment with dest `result`; states are taken by the
     other segments in order.
+
+    ```mlir
+    %q, %k1 = ds.kernel.heads @heads %x, %a, %s states(%k)
+        <half_split, dims = 8, theta = 1.0e4 : f64>
+        [#ds.segment<begin = 0, heads = 8, dim = 8, rotate = true, dest = result>,
+         #ds.segment<begin = 64, heads = 2, dim = 8, rotate = true, dest = key>]
+        : (tensor<?x80xbf16>, tensor<?x8xf32>, !ds.seq, !ds.state<[2, 8], bf16>)
+       -> (tensor<?x64xbf16>, !ds.state<[2, 8], bf16>)
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$input,
                        Ds_Matrix:$angles, Ds_SeqType:$seq,

@@ -23,6 +23,9 @@ LogicalResult WeightOp::verify() {
   if (getLayers() && (getLayers()->size() != 2 || (*getLayers())[0] < 0 ||
                       (*getLayers())[1] <= 0))
     return emitOpError() << "expects layers to be [first, count]";
+  if (getLayout() == WeightLayout::VectorF32 && type.getRank() != 1)
+    return emitOpError() << "expects a vector for layout vector_f32, got "
+                         << type;
   if (getPaired() &&
       (getRows().size() != 2 || getRows()[0] != getRows()[1]))
     return emitOpError() << "expects two labels of equal rows to be paired";
@@ -36,10 +39,21 @@ GetWeightOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   if (!weight)
     return emitOpError() << "expects '" << getWeight()
                          << "' to be a declared weight";
-  if (weight.getType() != getResult().getType())
-    return emitOpError() << "expects the weight's type " << weight.getType()
+  Type expected = getPackedType(weight);
+  if (expected != getResult().getType())
+    return emitOpError() << "expects the weight's type " << expected
                          << ", got " << getResult().getType();
   return success();
+}
+
+RankedTensorType ds::getPackedType(WeightOp weight) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  std::optional<WeightLayout> layout = weight.getLayout();
+  if (!layout || *layout == WeightLayout::Raw)
+    return type;
+  if (*layout == WeightLayout::PanelBf16)
+    return type.clone(BFloat16Type::get(type.getContext()));
+  return type.clone(Float32Type::get(type.getContext()));
 }
 
 /// The type a body sees: a state of one layer.
@@ -50,12 +64,37 @@ static Type getBodyType(Type type) {
   return type;
 }
 
+/// Checks that operands are activation, seq, tensors, states in this order and
+/// that results are the activation and the states.
+static LogicalResult verifyRunTypes(RunOp op) {
+  TypeRange operands = op.getOperandTypes();
+  if (operands.size() < 2 || !isa<RankedTensorType>(operands[0]) ||
+      !isa<SeqType>(operands[1]))
+    return op.emitOpError() << "expects an activation and a seq as its first "
+                            << "operands";
+  SmallVector<Type> results = {operands[0]};
+  for (Type type : operands.drop_front(2)) {
+    if (isa<StateType>(type))
+      results.push_back(type);
+    else if (!isa<RankedTensorType>(type) || results.size() > 1)
+      return op.emitOpError() << "expects tensors, then states, after the seq, "
+                              << "got " << type;
+  }
+  if (TypeRange(results) != op.getResultTypes())
+    return op.emitOpError() << "expects the types of the activation and of the "
+                            << "states as results";
+  return success();
+}
+
 LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   auto body = symbolTable.lookupNearestSymbolFrom<func::FuncOp>(*this,
                                                                 getBodyAttr());
   if (!body)
     return emitOpError() << "expects '" << getBody() << "' to be a function";
-  if (getFirst() < 0 || getCount() <= 0)
+  if (failed(verifyRunTypes(*this)))
+    return failure();
+  if (static_cast<int64_t>(getFirst()) < 0 ||
+      static_cast<int64_t>(getCount()) <= 0)
     return emitOpError() << "expects a range of at least one layer";
   SmallVector<Type> inputs, results;
   for (Type type : getOperandTypes()) {

@@ -24,7 +24,8 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
     layer of the range [first, first + count); `{i}` in a label stands for the
     layer. Several labels are concatenated along dimension 0. `paired` says
     that two labels of equal rows are interleaved 16 rows by 16 rows when they
-    are packed, so that row j of both is at hand at once.
+    are packed, so that row j of both is at hand at once. `layout`, once it is
+    chosen, is how the weight lies in memory.
 
     ```mlir
     ds.weight @layer.mlp.down {labels = ["model.layers.{i}.mlp.down_proj.weight"],
@@ -46,6 +47,9 @@ def GetWeightOp : Ds_Op<"get_weight", [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "The weight of the layer that runs";
   let description = [{
+    Has the weight's type; once the weight has a layout, its element type is
+    the layout's.
+
     ```mlir
     %w = ds.get_weight @layer.mlp.down : tensor<64x176xbf16>
     ```
@@ -59,10 +63,10 @@ def RunOp : Ds_Op<"run", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "Runs a layer body for a range of layers";
   let description = [{
     Calls `body` for each layer in [first, first + count). The first operand
-    is the activation that is carried from layer to layer; states hold all
-    layers of the range and the body sees one. The body's arguments are the
-    activation, `!ds.seq`, and one state per state operand; it returns the
-    activation and the states.
+    is the activation that is carried from layer to layer. It is followed by
+    `!ds.seq`, by tensors that are the same in every layer (such as rope
+    angles), and by states, which hold all layers of the range and of which the
+    body sees one. The body returns the activation and the states.
 
     ```mlir
     %y, %k1 = ds.run @layer(%x, %s, %k) layers 0 count 30
