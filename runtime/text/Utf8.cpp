@@ -62,7 +62,7 @@ void appendCodePoint(std::string &out, uint32_t value) {
     return;
   }
   int extra = value < 0x800 ? 1 : value < 0x10000 ? 2 : 3;
-  uint32_t mark = 0xF00u >> extra & 0xFFu;
+  uint32_t mark = 0xFF00u >> (extra + 1) & 0xFFu;
   out += static_cast<char>(mark | value >> 6 * extra);
   while (extra-- > 0)
     out += static_cast<char>(0x80 | (value >> 6 * extra & 0x3F));

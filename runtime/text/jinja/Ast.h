@@ -25,7 +25,7 @@ struct Expr {
     Literal,
     /// `name`
     Name,
-    /// `args`
+    /// `args`; `name` is "tuple" or empty
     ListDisplay,
     /// `args`: key, value, key, value ..
     DictDisplay,

@@ -26,7 +26,8 @@ Value Interpreter::evaluateKind(const Expr &expr) {
     List list;
     for (const ExprPtr &item : expr.args)
       list.push_back(evaluate(*item));
-    return list;
+    return expr.name.empty() ? Value(std::move(list))
+                             : Value::tuple(std::move(list));
   }
   case Expr::DictDisplay: {
     Dict dict;

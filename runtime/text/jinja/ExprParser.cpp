@@ -121,7 +121,7 @@ ExprPtr ExprParser::parseTuple(bool conditional) {
   ExprPtr first = parseExpr(conditional);
   if (!isNext(Token::Operator, ","))
     return first;
-  ExprPtr tuple = makeExpr(Expr::ListDisplay, first->line);
+  ExprPtr tuple = makeExpr(Expr::ListDisplay, first->line, "tuple");
   tuple->args.push_back(std::move(first));
   while (accept(",")) {
     if (peek().kind == Token::BlockEnd || peek().kind == Token::PrintEnd ||
@@ -285,7 +285,7 @@ ExprPtr ExprParser::parsePrimary() {
 
 ExprPtr ExprParser::parseParenthesis() {
   if (accept(")"))
-    return makeExpr(Expr::ListDisplay, peek().line);
+    return makeExpr(Expr::ListDisplay, peek().line, "tuple");
   ExprPtr value = parseTuple();
   expect(")");
   return value;

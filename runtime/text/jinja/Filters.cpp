@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <list>
 #include <map>
 
 namespace ds::text::jinja {
@@ -123,6 +124,8 @@ static Value filterAbs(const Value &value, const Arguments &) {
 
 static Value filterRound(const Value &value, const Arguments &arguments) {
   const Value *precision = arguments.find(0, "precision");
+  if (!value.isFloat())
+    return value.asInteger();
   double scale = std::pow(10.0, precision ? precision->asInteger() : 0);
   return std::nearbyint(value.asFloat() * scale) / scale;
 }
@@ -200,14 +203,14 @@ static Value filterSort(const Value &value, const Arguments &arguments) {
   const Value *caseSensitive = arguments.find(1, "case_sensitive");
   const Value *attribute = arguments.find(2, "attribute");
   bool descending = reverse && reverse->isTrue();
-  std::vector<std::pair<Value, Value>> items;
+  // The sort of a list is stable, and harmless where NaN has no order.
+  std::list<std::pair<Value, Value>> items;
   for (const Value &item : value.iterate())
     items.emplace_back(orderKey(item, attribute, caseSensitive), item);
-  std::stable_sort(items.begin(), items.end(),
-                   [&](const auto &a, const auto &b) {
-                     int order = compare(a.first, b.first);
-                     return descending ? order > 0 : order < 0;
-                   });
+  items.sort([&](const auto &a, const auto &b) {
+    int order = compare(a.first, b.first);
+    return descending ? order > 0 : order < 0;
+  });
   List result;
   for (const auto &[key, item] : items)
     result.push_back(item);
@@ -371,7 +374,7 @@ Value applyFilter(const std::string &name, const Value &value,
       {"sort", filterSort},
       {"string", filterString},
       {"sum", filterSum},
-      {"title", filterCase<LetterCase::Title>},
+      {"title", filterCase<LetterCase::Words>},
       {"tojson", filterToJson},
       {"trim", filterTrim},
       {"unique", filterUnique},

@@ -72,9 +72,15 @@ std::string Interpreter::capture(const Body &body) {
 
 Interpreter::Flow Interpreter::execute(const Body &body) {
   for (const NodePtr &node : body) {
-    Flow flow = execute(*node);
-    if (flow != Flow::Next)
-      return flow;
+    try {
+      Flow flow = execute(*node);
+      if (flow != Flow::Next)
+        return flow;
+    } catch (TemplateError &error) {
+      if (error.line == 0)
+        error.line = node->line;
+      throw;
+    }
   }
   return Flow::Next;
 }

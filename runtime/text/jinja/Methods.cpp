@@ -142,7 +142,7 @@ static Value values(const Value &self, const Arguments &) {
 static Value items(const Value &self, const Arguments &) {
   List list;
   for (const auto &[key, value] : self.dict())
-    list.push_back(List{key, value});
+    list.push_back(Value::tuple({key, value}));
   return list;
 }
 static Value get(const Value &self, const Arguments &arguments) {

@@ -21,8 +21,12 @@ std::string changeCase(std::string text, LetterCase letters) {
   for (size_t i = 0; i < text.size(); ++i) {
     bool upper = letters == LetterCase::Upper ||
                  (letters == LetterCase::Capital && i == 0) ||
-                 (letters == LetterCase::Title && wordStart);
-    wordStart = !isLetter(text[i]);
+                 (letters == LetterCase::Title && wordStart) ||
+                 (letters == LetterCase::Words && wordStart);
+    wordStart = letters == LetterCase::Words
+                    ? std::string_view(" \t\n\v\f\r-({[<").find(text[i]) !=
+                          std::string_view::npos
+                    : !isLetter(text[i]);
     text[i] = upper ? toUpper(text[i]) : toLower(text[i]);
   }
   return text;
@@ -77,10 +81,7 @@ static List splitAtSpace(const std::string &text, int64_t most,
   while (at < points.size()) {
     size_t begin = at;
     if (most >= 0 && static_cast<int64_t>(parts.size()) == most) {
-      size_t end = points.size();
-      while (isPythonSpace(points[end - 1]))
-        --end;
-      parts.push_back(join(begin, end));
+      parts.push_back(join(begin, points.size()));
       break;
     }
     skip(false);

@@ -7,7 +7,9 @@
 
 namespace ds::text::jinja {
 
-enum class LetterCase { Lower, Upper, Capital, Title };
+/// `Title` begins a word after anything but a letter, as str.title() does;
+/// `Words` after a space or an opening bracket, as the filter does.
+enum class LetterCase { Lower, Upper, Capital, Title, Words };
 
 /// Changes the case of the letters A to Z.
 std::string changeCase(std::string text, LetterCase letters);

@@ -66,6 +66,18 @@ Value::Value(Dict value) {
       Box<Dict>{std::move(value), checkDepth(inner + 1, maxDepth)});
 }
 
+Value Value::tuple(List items) {
+  Value list(std::move(items));
+  Box<List> box = *std::get<std::shared_ptr<const Box<List>>>(list.data);
+  box.isTuple = true;
+  list.data = std::make_shared<const Box<List>>(std::move(box));
+  return list;
+}
+
+bool Value::isTuple() const {
+  return isList() && std::get<std::shared_ptr<const Box<List>>>(data)->isTuple;
+}
+
 Value Value::makeNamespace(Dict members) {
   Value value;
   for (const auto &[key, item] : members)
@@ -198,6 +210,8 @@ std::string Value::repr() const {
   if (isList()) {
     for (const Value &item : list())
       out += (out.empty() ? "" : ", ") + item.repr();
+    if (isTuple())
+      return "(" + out + (list().size() == 1 ? ",)" : ")");
     return "[" + out + "]";
   }
   if (isDict() || isNamespace()) {
@@ -290,7 +304,8 @@ bool equals(const Value &a, const Value &b) {
   if (a.isString() && b.isString())
     return a.string() == b.string();
   if (a.isList() && b.isList())
-    return std::equal(a.list().begin(), a.list().end(), b.list().begin(),
+    return a.isTuple() == b.isTuple() &&
+           std::equal(a.list().begin(), a.list().end(), b.list().begin(),
                       b.list().end(), equals);
   if (a.isDict() && b.isDict()) {
     if (a.dict().size() != b.dict().size())

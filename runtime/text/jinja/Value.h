@@ -69,6 +69,8 @@ public:
   Value(Function value)
       : data(std::make_shared<const Function>(std::move(value))) {}
 
+  /// Makes a list that prints as a tuple and differs from any list.
+  static Value tuple(List items);
   static Value undefined(std::string name);
   static Value makeNamespace(Dict members);
   static Value fromJson(const nlohmann::ordered_json &json);
@@ -86,6 +88,7 @@ public:
   bool isFunction() const { return is<std::shared_ptr<const Function>>(); }
 
   const std::string &string() const { return std::get<std::string>(data); }
+  bool isTuple() const;
   const List &list() const {
     return std::get<std::shared_ptr<const Box<List>>>(data)->items;
   }
@@ -133,6 +136,7 @@ private:
   template <typename T> struct Box {
     T items;
     int depth;
+    bool isTuple = false;
   };
   int depth() const;
 
