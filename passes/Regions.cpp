@@ -1,0 +1,51 @@
+//===- Regions.cpp - Builds the scalar regions of kernels -----------------===//
+#include "passes/Regions.h"
+
+using namespace ds;
+
+RegionBuilder::RegionBuilder(Region &region, ArrayRef<Type> arguments,
+                             Location loc)
+    : builder(region.getContext()), loc(loc) {
+  SmallVector<Location> locations(arguments.size(), loc);
+  block = builder.createBlock(&region, region.end(), arguments, locations);
+}
+
+Value RegionBuilder::constant(double value) {
+  return arith::ConstantOp::create(builder, loc,
+                                   builder.getF32FloatAttr(value));
+}
+
+Value RegionBuilder::add(Value a, Value b) {
+  return arith::AddFOp::create(builder, loc, a, b);
+}
+
+Value RegionBuilder::mul(Value a, Value b) {
+  return arith::MulFOp::create(builder, loc, a, b);
+}
+
+Value RegionBuilder::div(Value a, Value b) {
+  return arith::DivFOp::create(builder, loc, a, b);
+}
+
+Value RegionBuilder::widen(Value value) {
+  if (value.getType().isF32())
+    return value;
+  return arith::ExtFOp::create(builder, loc, builder.getF32Type(), value);
+}
+
+Value RegionBuilder::round(Value value, Type element) {
+  if (value.getType() == element)
+    return value;
+  return arith::TruncFOp::create(builder, loc, element, value);
+}
+
+Value RegionBuilder::swiglu(Value gate, Value up) {
+  Value negative = arith::NegFOp::create(builder, loc, gate);
+  Value exponential = math::ExpOp::create(builder, loc, negative);
+  Value silu = div(gate, add(constant(1.0), exponential));
+  return mul(silu, up);
+}
+
+void RegionBuilder::yield(Value value) {
+  YieldOp::create(builder, loc, ValueRange{value});
+}
