@@ -1,5 +1,6 @@
 //===- Emit.cpp - Emits every kernel of a module --------------------------===//
 #include "codegen/cpu/Kernels.h"
+#include "llvm/ADT/StringSet.h"
 
 using namespace ds;
 using namespace ds::cpu;
@@ -32,8 +33,10 @@ static SmallVector<Operation *> collectKernels(ModuleOp source) {
 }
 
 EmittedKernels ds::cpu::emitKernels(ModuleOp source,
-                                    ArrayRef<Variant> variants) {
+                                    ArrayRef<Variant> variants,
+                                    bool mutateReductions) {
   EmittedKernels result;
+  result.limits.mutateReductions = mutateReductions;
   SmallVector<Operation *> kernels = collectKernels(source);
   SmallVector<KernelAttentionOp> attention;
   for (Operation *kernel : kernels)

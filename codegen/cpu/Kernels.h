@@ -15,6 +15,8 @@ namespace cpu {
 struct KernelLimits {
   int64_t scratchBytes = 0; ///< Largest scratch that a kernel needs.
   int64_t queryRows = 1;    ///< Rows of a query tile (docs/artifact.md).
+  /// Break the numerics contract on purpose, for the test that must notice.
+  bool mutateReductions = false;
 
   void needScratch(int64_t bytes) {
     scratchBytes = std::max(scratchBytes, bytes);
@@ -54,7 +56,8 @@ struct EmittedKernels {
   SmallVector<std::pair<Variant, OwningOpRef<ModuleOp>>> modules;
   KernelLimits limits;
 };
-EmittedKernels emitKernels(ModuleOp source, ArrayRef<Variant> variants);
+EmittedKernels emitKernels(ModuleOp source, ArrayRef<Variant> variants,
+                           bool mutateReductions = false);
 
 } // namespace cpu
 } // namespace ds
