@@ -269,9 +269,41 @@ Value KernelBuilder::toF32(Value value) {
   return arith::ExtFOp::create(builder, loc, wide, value);
 }
 
+/// Rounds f32 to bf16 with integers, where no instruction does: to nearest
+/// even; a NaN stays one.
+static Value roundToBf16(KernelBuilder &b, Value value) {
+  OpBuilder &builder = b.builder;
+  auto like = [&](Type element) -> Type {
+    if (auto vector = dyn_cast<VectorType>(value.getType()))
+      return vector.cloneWith(std::nullopt, element);
+    return element;
+  };
+  Type word = like(b.i32());
+  auto constant = [&](int32_t bits) -> Value {
+    TypedAttr attr = builder.getI32IntegerAttr(bits);
+    if (auto vector = dyn_cast<VectorType>(word))
+      attr = DenseElementsAttr::get(vector, bits);
+    return arith::ConstantOp::create(builder, b.loc, attr);
+  };
+  Value bits = b.bitcast(value, word);
+  Value upper = arith::ShRUIOp::create(builder, b.loc, bits, constant(16));
+  Value odd = arith::AndIOp::create(builder, b.loc, upper, constant(1));
+  Value sum = b.add(b.add(bits, odd), constant(0x7fff));
+  Value rounded = arith::ShRUIOp::create(builder, b.loc, sum, constant(16));
+  Value nan = arith::OrIOp::create(builder, b.loc, upper, constant(0x40));
+  Value isNan = arith::CmpFOp::create(builder, b.loc,
+                                      arith::CmpFPredicate::UNO, value, value);
+  Value narrow = arith::TruncIOp::create(
+      builder, b.loc, like(builder.getI16Type()),
+      b.select(isNan, nan, rounded));
+  return b.bitcast(narrow, like(b.bf16()));
+}
+
 Value KernelBuilder::fromF32(Value value, Type element) {
   if (element.isF32())
     return value;
+  if (element.isBF16() && !target.bf16Dot)
+    return roundToBf16(*this, value);
   Type narrow = element;
   if (auto vector = dyn_cast<VectorType>(value.getType()))
     narrow = vector.cloneWith(std::nullopt, element);
@@ -397,6 +429,9 @@ SmallVector<Value> KernelBuilder::cloneRegion(
     Value replaced = special ? special(&op, map) : Value();
     if (!replaced && isa<math::ExpOp>(op))
       replaced = exp(map.lookup(op.getOperand(0)));
+    if (!replaced && isa<arith::TruncFOp>(op))
+      replaced = fromF32(map.lookup(op.getOperand(0)),
+                         op.getResult(0).getType());
     if (!replaced)
       if (auto constant = dyn_cast<arith::ConstantOp>(op))
         replaced = splat(arith::ConstantOp::create(

@@ -172,15 +172,16 @@ void RowEmitter::storeSweep() {
 void ds::cpu::emitRows(StringRef symbol, ValueRange inputs, Value result,
                        Region &body, ModuleOp module, const Isa &isa,
                        Location loc) {
+  Dim rows = getRowSymbolOf(result) == "R" ? kDimR : kDimT;
   buildTiles(module, symbol, isa, loc, [&](KernelBuilder &b, Value dims) {
-    return b.ceilDiv(b.dim(dims, kDimT), kTileRows);
+    return b.ceilDiv(b.dim(dims, rows), kTileRows);
   });
   buildKernel(module, symbol, isa, loc,
               [&](KernelBuilder &b, Value args, Value dims, Value tile,
                   Value scratch) {
                 RowEmitter emitter(b, inputs, result, body);
                 Value first = b.mul(tile, kTileRows);
-                Value end = b.min(b.add(first, kTileRows), b.dim(dims, kDimT));
+                Value end = b.min(b.add(first, kTileRows), b.dim(dims, rows));
                 b.loop(first, end, 1,
                        [&](Value row) { emitter.emitRow(args, row); });
               });
