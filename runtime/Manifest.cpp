@@ -72,6 +72,11 @@ ds::runtime::checkManifestSection(std::string_view section, uint64_t fileBytes,
   return text;
 }
 
+/// Tells whether there is a member `key` that is not null.
+static bool hasValue(const Reader &reader, const char *key) {
+  return reader.has(key) && !reader.at(key).value().is_null();
+}
+
 static Element readElement(const Reader &reader) {
   return reader.choice<Element>(
       {{"bf16", Element::Bf16}, {"f32", Element::F32}});
@@ -127,14 +132,15 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
   weight.element =
       reader.has("element") ? readElement(reader.at("element")) : compute;
   weight.paired = reader.has("paired") && reader.at("paired").boolean();
-  if (reader.has("layers") && !reader.at("layers").value().is_null())
+  if (hasValue(reader, "layers"))
     weight.layers = readLayers(reader.at("layers"));
   reader.at("parts").each([&](const Reader &part) {
     weight.parts.push_back(
         {part.at("label").string(), part.at("rows").integer(1)});
   });
   bool vector = weight.layout == Layout::VectorF32;
-  if (weight.shape.size() != (vector ? 1 : 2))
+  bool raw = weight.layout == Layout::Raw && weight.shape.size() == 1;
+  if (weight.shape.size() != (vector || raw ? 1 : 2))
     reader.at("shape").expects(vector ? "have one dimension"
                                       : "have two dimensions");
   else if (countPartRows(weight) != weight.shape[0])
@@ -177,7 +183,7 @@ static KernelSpec readKernel(const Reader &reader) {
   kernel.rows = readRows(reader.at("rows"));
   reader.at("buckets").each([&](const Reader &item) {
     KernelBucket bucket;
-    if (item.has("max_rows") && !item.at("max_rows").value().is_null())
+    if (hasValue(item, "max_rows"))
       bucket.maxRows = item.at("max_rows").integer(1);
     bucket.symbol = item.at("symbol").string();
     kernel.buckets.push_back(std::move(bucket));
@@ -197,11 +203,11 @@ static ModelConfig readConfig(const Reader &reader) {
       reader.at("max_position_embeddings").integer(1, INT32_MAX);
   config.hidden = reader.at("hidden_size").integer(1);
   config.layers = reader.at("num_hidden_layers").integer(0);
-  if (reader.has("eos_token_id") && !reader.at("eos_token_id").value().is_null())
+  if (hasValue(reader, "eos_token_id"))
     reader.at("eos_token_id").each([&](const Reader &item) {
       config.endTokens.push_back(item.integer());
     });
-  if (reader.has("bos_token_id") && !reader.at("bos_token_id").value().is_null())
+  if (hasValue(reader, "bos_token_id"))
     config.beginToken = reader.at("bos_token_id").integer();
   return config;
 }
@@ -311,7 +317,7 @@ static void readLists(const Reader &root, Manifest &manifest) {
 static void readEntry(const Reader &entry, Manifest &manifest) {
   manifest.program = ProgramReader(manifest).read(entry.at("program"), nullptr);
   manifest.logits = readIndex(entry.at("logits"), manifest.buffers.size());
-  if (entry.has("hidden_final") && !entry.at("hidden_final").value().is_null())
+  if (hasValue(entry, "hidden_final"))
     manifest.finalHidden =
         readIndex(entry.at("hidden_final"), manifest.buffers.size());
   if (entry.failed())
