@@ -2,14 +2,11 @@
 
 #include "runtime/text/Tokenizer.h"
 
+#include "runtime/text/ReadFile.h"
 #include "runtime/text/TokenizerImpl.h"
 #include "runtime/text/Utf8.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 
 namespace ds::text {
 
@@ -17,10 +14,6 @@ Tokenizer::Tokenizer(std::shared_ptr<const Impl> impl)
     : impl(std::move(impl)) {}
 
 namespace {
-struct CloseFile {
-  void operator()(std::FILE *file) const { std::fclose(file); }
-};
-
 /// The ids of words that the text has shown before.
 class WordCache {
 public:
@@ -187,30 +180,6 @@ Result<Tokenizer> Tokenizer::parse(std::string_view json,
   if (Status problem = readAll(json, name, config, configName, *impl))
     return *problem;
   return Tokenizer(std::move(impl));
-}
-
-/// Reads a file. A missing one is a failure unless `optional`, which makes it
-/// an empty text.
-static Result<std::string> readFile(const std::string &path, bool optional) {
-  std::unique_ptr<std::FILE, CloseFile> file(std::fopen(path.c_str(), "rb"));
-  if (!file && optional && errno == ENOENT)
-    return std::string();
-  if (!file)
-    return Error{"cannot open " + path + ": " + std::strerror(errno)};
-  std::error_code ignored;
-  uintmax_t known = std::filesystem::file_size(path, ignored);
-  std::string text;
-  size_t size = 0, got;
-  do {
-    // One byte more than is known to be there shows the end at once.
-    text.resize(ignored || size ? 2 * size + 4096 : known + 1);
-    got = std::fread(text.data() + size, 1, text.size() - size, file.get());
-    size += got;
-  } while (size == text.size());
-  if (std::ferror(file.get()))
-    return Error{"cannot read " + path + ": " + std::strerror(errno)};
-  text.resize(size);
-  return text;
 }
 
 Result<Tokenizer> Tokenizer::load(const std::string &folder) {
