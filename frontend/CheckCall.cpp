@@ -27,6 +27,8 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
           names.push_back(entry.first());
     diag.error(callee->loc, "unknown operation or part '" + spell(*callee) +
                                 "'" + suggest(spell(*callee), names));
+    for (const Argument &arg : call.args)
+      checkExpr(*arg.value, scope);
     return {DslType()};
   }
   symbol->used = true;
@@ -105,7 +107,7 @@ bool Checker::checkOperands(const CallExpr &call, const OpInfo &op,
     names += std::string(names.empty() ? "" : ", ") + operand.name +
              (operand.optional ? "?" : "");
   diag.error(call.loc, Twine(op.name) + " expects (" + names + "), got " +
-                           Twine(count) + " arguments");
+                           countOf(count, "argument"));
   return false;
 }
 
@@ -221,9 +223,10 @@ std::vector<DslType> Checker::checkPart(const CallExpr &call, const Use &use,
   if (!signature.valid)
     return {DslType()};
   if (call.args.size() != signature.params.size()) {
-    diag.error(call.loc, "expects " + Twine(signature.params.size()) +
-                             " arguments for part '" + use.name.name +
-                             "', got " + Twine(call.args.size()));
+    diag.error(call.loc,
+               "expects " + countOf(signature.params.size(), "argument") +
+                   " for part '" + use.name.name + "', got " +
+                   Twine(call.args.size()));
     diag.note(use.name.getLoc(), "it is declared here");
     return signature.results;
   }

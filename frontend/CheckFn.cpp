@@ -113,8 +113,8 @@ void Checker::checkAssign(const Assign &statement, Scope &scope) {
     types = {checkExpr(*statement.value, scope)};
   bool known = llvm::none_of(types, [](auto &t) { return t.isInvalid(); });
   if (types.size() != statement.names.size() && known && !types.empty())
-    diag.error(statement.loc, "expects " + Twine(types.size()) +
-                                  " names for the results, got " +
+    diag.error(statement.loc, "expects " + countOf(types.size(), "name") +
+                                  " for the results, got " +
                                   Twine(statement.names.size()));
   types.resize(statement.names.size());
   for (size_t i = 0; i < types.size(); ++i) {
@@ -146,8 +146,8 @@ void Checker::checkReturn(const Return &statement, Scope &scope) {
     diag.error(statement.loc, "expects no 'return' inside 'for'");
   if (statement.values.size() != signature->results.size())
     diag.error(statement.loc,
-               "expects " + Twine(signature->results.size()) +
-                   " values, got " + Twine(statement.values.size()));
+               "expects " + countOf(signature->results.size(), "value") +
+                   ", got " + Twine(statement.values.size()));
   for (size_t i = 0; i < statement.values.size(); ++i) {
     DslType type = checkExpr(*statement.values[i], scope);
     if (i >= signature->results.size() || type.isInvalid() ||

@@ -272,7 +272,7 @@ void Checker::checkUseArgs(const Use &use, const ModuleInfo &info,
   Arguments &arguments = useArguments[&use];
   if (use.args.size() != params.size()) {
     diag.error(use.module.getLoc(),
-               "expects " + Twine(params.size()) + " arguments for '" +
+               "expects " + countOf(params.size(), "argument") + " for '" +
                    use.module.name + "', got " + Twine(use.args.size()));
     diag.note(info.decl->name.getLoc(), "it is declared here");
     return;

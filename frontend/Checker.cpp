@@ -33,7 +33,7 @@ const Decl *Checker::findModel() {
     diag.error(decl->loc, "expects one model in a file");
     diag.note(model->loc, "the first one is here");
   }
-  if (!model)
+  if (!model && !diag.hasErrors())
     diag.error("expects a model in the file, such as "
                "'model Llama(c: Llama) serves \"llama\" {...}'");
   return model;

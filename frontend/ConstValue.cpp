@@ -1,9 +1,9 @@
 //===- ConstValue.cpp - Values that are known at compile time ------------------===//
 #include "frontend/ConstValue.h"
 #include "frontend/Lexer.h"
-#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
+#include <charconv>
 #include <cmath>
 
 using namespace ds;
@@ -68,9 +68,8 @@ std::string ConstValue::str() const {
   case Int:
     return std::to_string(integer);
   case Float: {
-    llvm::SmallString<32> text;
-    llvm::APFloat(number).toString(text);
-    return text.str().str();
+    char text[32];
+    return {text, std::to_chars(text, text + sizeof(text), number).ptr};
   }
   case String:
     return quote(string);
@@ -260,8 +259,8 @@ ConstValue Evaluator::evalInts(const BinaryExpr &expr, const ConstScope &scope,
     return ConstValue::of(result);
   if (right == 0 || (right == -1 && left == INT64_MIN))
     return fail(expr, scope,
-                "expects '" + spell(*expr.right) + "' to divide, got " +
-                    Twine(right));
+                "expects '" + spell(*expr.right) +
+                    "' to be a divisor, got " + Twine(right));
   if (op == "%")
     return ConstValue::of(left % right);
   if (left % right)

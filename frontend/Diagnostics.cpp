@@ -14,6 +14,7 @@ void Diagnostics::error(SMLoc loc, const Twine &message) {
   silent = !reported.insert(key).second;
   if (silent)
     return;
+  places.push_back(loc.getPointer());
   silent = ++errors > limit;
   if (!silent)
     sources.PrintMessage(os, loc, SourceMgr::DK_Error, message);
@@ -30,6 +31,20 @@ void Diagnostics::error(const Twine &message) {
   silent = ++errors > limit;
   if (!silent)
     os << "error: " << message << "\n";
+}
+
+bool Diagnostics::hasErrorOnLine(SMLoc loc) const {
+  for (const char *place : places) {
+    const char *first = std::min(place, loc.getPointer());
+    const char *last = std::max(place, loc.getPointer());
+    if (!StringRef(first, last - first).contains('\n'))
+      return true;
+  }
+  return false;
+}
+
+std::string ds::countOf(size_t count, StringRef noun) {
+  return (Twine(count) + " " + noun + (count == 1 ? "" : "s")).str();
 }
 
 StringRef ds::findClosest(StringRef name,

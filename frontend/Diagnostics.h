@@ -10,6 +10,7 @@
 #include "llvm/ADT/Twine.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
+#include <vector>
 
 namespace ds {
 
@@ -31,6 +32,9 @@ public:
   /// Reports an error that has no place, such as a file that can't be read.
   void error(const llvm::Twine &message);
 
+  /// Whether an error points at the line of `loc`.
+  bool hasErrorOnLine(llvm::SMLoc loc) const;
+
   bool hasErrors() const { return errors > 0; }
   unsigned getErrorCount() const { return errors; }
   llvm::SourceMgr &getSources() { return sources; }
@@ -39,6 +43,7 @@ private:
   llvm::SourceMgr &sources;
   llvm::raw_ostream &os;
   llvm::StringSet<> reported;
+  std::vector<const char *> places;
   unsigned limit;
   unsigned errors = 0;
   bool silent = false; // The last error was not printed.
@@ -48,6 +53,9 @@ private:
 /// was meant, or an empty string.
 llvm::StringRef findClosest(llvm::StringRef name,
                             llvm::ArrayRef<llvm::StringRef> candidates);
+
+/// Returns "1 layer", "2 layers".
+std::string countOf(size_t count, llvm::StringRef noun);
 
 /// Returns "; did you mean 'x'?" or an empty string.
 std::string suggest(llvm::StringRef name,

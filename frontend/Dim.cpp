@@ -85,7 +85,15 @@ bool Dim::isSmall() const {
 
 std::string Dim::str() const {
   std::string text;
-  for (const auto &[names, factor] : llvm::reverse(terms)) {
+  // A constant is the first term of the map and stands last in the text.
+  auto constant = terms.find({});
+  std::vector<std::pair<Monomial, int64_t>> ordered;
+  for (const auto &entry : terms)
+    if (!entry.first.empty())
+      ordered.push_back(entry);
+  if (constant != terms.end())
+    ordered.push_back(*constant);
+  for (const auto &[names, factor] : ordered) {
     std::string product;
     int64_t shown = factor;
     if (!text.empty()) {

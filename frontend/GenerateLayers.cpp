@@ -17,8 +17,9 @@ Generator::Values Generator::callLayer(const CallExpr &call,
     return {};
   }
   if (index < stack.first || index >= stack.last) {
-    diag.error(call.loc, "expects a layer of " + Twine(stack.first) + ".." +
-                             Twine(stack.last) + ", got " + Twine(index));
+    diag.error(call.loc, "expects the index of a layer in " +
+                             Twine(stack.first) + ".." + Twine(stack.last) +
+                             ", got " + Twine(index));
     return {};
   }
   mlir::Value input = evaluate(*call.args[0].value, env);

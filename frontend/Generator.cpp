@@ -8,9 +8,6 @@ using namespace ds::ast;
 using llvm::StringRef;
 using llvm::Twine;
 
-/// Argument attribute: the name of a state in the model text.
-static constexpr StringRef kNameAttr = "ds.name";
-
 mlir::Location Generator::getLoc(llvm::SMLoc loc) {
   llvm::SourceMgr &sources = diag.getSources();
   unsigned buffer = sources.FindBufferContainingLoc(loc);

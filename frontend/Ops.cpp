@@ -213,6 +213,11 @@ static RopeAttr getRope(BuildCall &call, int64_t dims) {
   if (call.keywords.count("scaling"))
     scaling = getScaling(call.builder, call.keywords["scaling"]);
   auto theta = call.builder.getF64FloatAttr(call.keywords["theta"].number);
+  if (!(theta.getValueAsDouble() > 0)) {
+    call.fail("theta", "expects theta to be positive, got " +
+                           call.keywords["theta"].str());
+    return {};
+  }
   std::string message;
   auto emitError = [&]() -> mlir::InFlightDiagnostic {
     return mlir::emitError(call.loc);
@@ -225,7 +230,7 @@ static RopeAttr getRope(BuildCall &call, int64_t dims) {
   auto rope = RopeAttr::getChecked(emitError, call.builder.getContext(), layout,
                                    dims, theta, scaling);
   if (!rope)
-    call.fail(scaling ? "scaling" : "theta", message);
+    call.fail("scaling", message);
   return rope;
 }
 

@@ -36,12 +36,16 @@ llvm::SMLoc Parser::lastEnd() const {
 }
 
 /// Reports what was expected and what is there instead. Where the text goes on
-/// in another line, the place is the end of the last token.
+/// in another line, the place is the end of the last token. A second error on
+/// a line mostly follows from the first and is not reported.
 bool Parser::fail(const Twine &expected) {
   const Token &token = peek();
+  bool ended = token.kind == Token::Eof || (token.startsLine && position);
+  if (diag.hasErrorOnLine(ended ? lastEnd() : token.getLoc()))
+    return false;
   if (token.kind == Token::Eof)
     diag.error(lastEnd(), "expects " + expected + ", got the end of the file");
-  else if (token.startsLine && position)
+  else if (ended)
     diag.error(lastEnd(), "expects " + expected + ", got the end of the line");
   else if (token.kind == Token::Keyword)
     diag.error(token.getLoc(),
