@@ -38,6 +38,7 @@ public:
   /// Returns the bytes in memory of this process, and those used from the
   /// mapping of a file.
   int64_t packedBytes() const { return static_cast<int64_t>(memory.size()); }
+  const char *packedMemory() const { return memory.data(); }
   int64_t mappedBytes() const { return mapped; }
 
 private:

@@ -11,7 +11,8 @@ using namespace ds::runtime;
 void GenerationOptions::declare(CommandLine &line) {
   sampler.logProbabilities = false;
   line.group("Drawing");
-  line.option(maxTokens, "max-tokens", "N", "stop after N tokens (128)");
+  line.option(maxTokens, "max-tokens", "N",
+              join("stop after N tokens (", maxTokens, ")"));
   line.option(sampler.temperature, "temperature", "X",
               "divides the logits; 0 takes the most probable token (0)");
   line.option(topK, "top-k", "N", "draw from the N most probable tokens", 0);
@@ -35,9 +36,12 @@ std::string GenerationResult::summary() const {
   return text;
 }
 
-static bool isEnd(const Session &session, int32_t token) {
-  const std::vector<int64_t> &ends = session.config().endTokens;
-  return std::find(ends.begin(), ends.end(), token) != ends.end();
+static bool isEnd(const Session &session, const GenerationOptions &options,
+                  int32_t token) {
+  auto has = [token](const std::vector<int64_t> &ends) {
+    return std::find(ends.begin(), ends.end(), token) != ends.end();
+  };
+  return has(session.config().endTokens) || has(options.endTokens);
 }
 
 Result<GenerationResult>
@@ -66,7 +70,7 @@ ds::tool::continueSequence(Session &session, Sequence &sequence,
                         /*sequence=*/0, sequence.length());
     if (!sample)
       return sample.takeError();
-    result.ended = !options.ignoreEnd && isEnd(session, sample->token);
+    result.ended = !options.ignoreEnd && isEnd(session, options, sample->token);
     if (result.ended)
       break;
     result.tokens.push_back(sample->token);

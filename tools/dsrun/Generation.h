@@ -15,6 +15,8 @@ struct GenerationOptions {
   text::SamplerOptions sampler;
   int64_t maxTokens = 128, topK = 0;
   bool ignoreEnd = false;
+  /// Tokens that end a text beside those of the model's configuration.
+  std::vector<int64_t> endTokens;
 
   /// Declares the options.
   void declare(CommandLine &line);

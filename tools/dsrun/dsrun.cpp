@@ -1,5 +1,6 @@
 //===- dsrun.cpp - Runs compiled models -----------------------------------===//
 #include "runtime/Version.h"
+#include "runtime/text/TokenizeCommand.h"
 #include "tools/dsrun/CommandLine.h"
 #include "tools/dsrun/Commands.h"
 #include "tools/dsrun/Terminal.h"
@@ -15,9 +16,17 @@ struct Command {
 };
 } // namespace
 
+static int runTokenize(const Words &words) {
+  return ds::text::tokenizeMain(words, std::cout, std::cerr);
+}
+
 static const Command commands[] = {
     {"generate", "go on from a prompt", runGenerate},
+    {"chat", "talk to a model", runChat},
+    {"eval", "perplexity of a text file", runEval},
     {"logits", "write the logits of token ids to a file", runLogits},
+    {"tokenize", "token ids of a text, and back", runTokenize},
+    {"bench", "measure prefill and decode", runBench},
     {"inspect", "print what an artifact holds", runInspect},
 };
 

@@ -1,0 +1,61 @@
+//===- CostModel.cpp - What launches cost, by the manifest ----------------===//
+#include "tools/dsrun/CostModel.h"
+
+using namespace ds::tool;
+using namespace ds::runtime;
+
+StepShape StepShape::of(double sequences, double past, double rows,
+                        double outputs) {
+  StepShape shape;
+  shape.tokens = sequences * rows;
+  shape.outputs = outputs;
+  shape.keptBySequences = sequences * (past + rows);
+  shape.keptByRows = sequences * rows * (past + (rows + 1) / 2);
+  return shape;
+}
+
+Work &Work::operator+=(const Work &other) {
+  flops += other.flops;
+  weightBytes += other.weightBytes;
+  stateBytes += other.stateBytes;
+  activationBytes += other.activationBytes;
+  return *this;
+}
+
+static double number(const nlohmann::json &cost, const char *key) {
+  if (!cost.is_object() || !cost.contains(key) || !cost[key].is_number())
+    return 0;
+  return cost[key].get<double>();
+}
+
+Work ds::tool::workOf(const KernelSpec &kernel, const StepShape &shape) {
+  double rows = kernel.rows == Rows::Tokens ? shape.tokens : shape.outputs;
+  Work work;
+  work.flops = number(kernel.cost, "flops_row") * rows +
+               number(kernel.cost, "flops_row_kept") * shape.keptByRows;
+  work.weightBytes = number(kernel.cost, "weight_bytes");
+  work.activationBytes = number(kernel.cost, "bytes_row") * rows;
+  work.stateBytes =
+      number(kernel.cost, "state_bytes_kept") * shape.keptBySequences;
+  return work;
+}
+
+static void add(const Manifest &manifest, const std::vector<Statement> &program,
+                const StepShape &shape, double times, Work &total) {
+  for (const Statement &statement : program) {
+    if (statement.isLoop()) {
+      add(manifest, statement.body, shape,
+          times * static_cast<double>(statement.layers.count), total);
+      continue;
+    }
+    Work work = workOf(manifest.kernels[statement.kernel], shape);
+    total += {work.flops * times, work.weightBytes * times,
+              work.stateBytes * times, work.activationBytes * times};
+  }
+}
+
+Work ds::tool::workOfStep(const Manifest &manifest, const StepShape &shape) {
+  Work total;
+  add(manifest, manifest.program, shape, 1, total);
+  return total;
+}

@@ -1,0 +1,41 @@
+//===- CostModel.h - What launches cost, by the manifest ------------------===//
+#ifndef DS_TOOLS_DSRUN_COSTMODEL_H
+#define DS_TOOLS_DSRUN_COSTMODEL_H
+
+#include "runtime/Manifest.h"
+
+#include <cstdint>
+
+namespace ds::tool {
+
+/// The sizes of a step that costs depend on.
+struct StepShape {
+  double tokens = 0, outputs = 0;
+  double keptByRows = 0;      ///< Positions that each row sees, added up.
+  double keptBySequences = 0; ///< Positions that each sequence has, added up.
+
+  /// Describes `rows` tokens for each of `sequences` that have `past` tokens,
+  /// with logits for `outputs` rows in all.
+  static StepShape of(double sequences, double past, double rows,
+                      double outputs);
+};
+
+/// Work of a launch or of a step.
+struct Work {
+  double flops = 0;
+  double weightBytes = 0, stateBytes = 0, activationBytes = 0;
+
+  double memoryBytes() const { return weightBytes + stateBytes; }
+  Work &operator+=(const Work &other);
+};
+
+/// Returns the work of one launch of `kernel`, from its "cost"
+/// (docs/artifact.md); nothing where it has none.
+Work workOf(const runtime::KernelSpec &kernel, const StepShape &shape);
+
+/// Returns the work of a whole step.
+Work workOfStep(const runtime::Manifest &manifest, const StepShape &shape);
+
+} // namespace ds::tool
+
+#endif // DS_TOOLS_DSRUN_COSTMODEL_H
