@@ -217,7 +217,8 @@ Value KernelBuilder::vi(int64_t value) {
 }
 
 Value KernelBuilder::fma(Value a, Value b, Value acc) {
-  return vector::FMAOp::create(builder, loc, a, b, acc);
+  // Not vector.fma, which only allows the two steps to be one.
+  return LLVM::FMAOp::create(builder, loc, a, b, acc);
 }
 
 Value KernelBuilder::addf(Value a, Value b) {
