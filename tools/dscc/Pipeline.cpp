@@ -308,7 +308,7 @@ int Compilation::run() {
                   math::MathDialect, tensor::TensorDialect>();
   context = std::make_unique<MLIRContext>(registry);
   context->loadAllAvailableDialects();
-  registerPasses();
+  registerDsPasses();
   registerTransformsPasses();
   if (!loadPlugins() || !loadModule())
     return 1;
