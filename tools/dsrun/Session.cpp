@@ -21,7 +21,7 @@ void SessionOptions::declare(CommandLine &line) {
               "threads to use; default: one for each CPU");
   line.option(stepTokens, "step-tokens", "N",
               "run longer prompts in steps of this many tokens (512)");
-  line.group("Tests");
+  line.group("Debugging");
   line.flag(permutePages, "permute-pages", "use pages of state in random order");
   line.flag(poisonFreePages, "poison-free-pages",
             "fill pages of state that are free with NaN");
