@@ -47,7 +47,7 @@ int32_t AddedTokens::match(std::string_view text, size_t &length) const {
 }
 
 static bool isWordAt(std::string_view text, size_t at) {
-  static const Result<Regex> word = Regex::compile("\\w");
+  static const Result<Regex> word = Regex::compile(plainWord);
   std::vector<Span> found;
   size_t length = readCodePoint(text.substr(at)).length;
   return !word->findAll(text.substr(at, length), found) && !found.empty();

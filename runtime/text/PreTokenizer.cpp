@@ -65,7 +65,9 @@ void PreTokenizer::readStep(const JsonPart &part) {
                                              : SplitBehavior::Isolated);
   } else if (type == "Whitespace") {
     part.allowKeys({"type"});
-    addPattern("\\w+|(?:(?!\\w)\\S)+", SplitBehavior::Removed, true);
+    std::string word = plainWord;
+    addPattern((word + "+|(?:(?!" + word + ")\\S)+").c_str(),
+               SplitBehavior::Removed, true);
   } else if (type == "WhitespaceSplit") {
     part.allowKeys({"type"});
     addPattern("\\s", SplitBehavior::Removed);

@@ -49,6 +49,11 @@ private:
   std::shared_ptr<pcre2_real_code_8> code;
 };
 
+/// A word character where the library of tokenizer.json does not use
+/// Oniguruma: without the numerals of Latin-1, with the joiners.
+inline constexpr const char *plainWord =
+    "(?:(?![\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}])\\w|[\\x{200c}\\x{200d}])";
+
 /// Rewrites a pattern of Oniguruma for PCRE2.
 Result<std::string> rewriteOniguruma(std::string_view pattern);
 

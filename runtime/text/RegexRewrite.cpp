@@ -53,8 +53,10 @@ static std::string listAdditions(std::string_view category) {
   return out;
 }
 
+/// Lists the word characters; Oniguruma counts six numerals of Latin-1 in.
 static std::string listWordCharacters() {
-  return "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}" +
+  return "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}"
+         "\\x{bc}-\\x{be}" +
          listAdditions("L") + listAdditions("M") + listAdditions("Nd");
 }
 
