@@ -69,9 +69,10 @@ static int generateText(GenerateOptions &options) {
       generate(**session, *ids, options.generation, [&](int32_t id) {
         std::cout << decoder.push(id) << std::flush;
       });
-  std::cout << decoder.finish() << std::endl;
+  std::cout << decoder.finish();
   if (!result)
     return reportError(result.error());
+  std::cout << std::endl;
   if (options.verbose)
     std::cerr << result->summary();
   return interrupted() ? exitInterrupted : exitDone;
@@ -95,9 +96,9 @@ static int generateIds(GenerateOptions &options) {
       print(id);
   Result<GenerationResult> result =
       generate(**session, *ids, options.generation, print);
-  std::cout << std::endl;
   if (!result)
     return reportError(result.error());
+  std::cout << std::endl;
   if (options.verbose)
     std::cerr << result->summary();
   return interrupted() ? exitInterrupted : exitDone;
