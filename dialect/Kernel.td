@@ -29,7 +29,7 @@ def RowReduceOp : Ds_Op<"row_reduce", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$input attr-dict `:` type($result)";
 }
 
-def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments,
+def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments, IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "A matrix product with an epilogue";
   let description = [{
@@ -86,7 +86,7 @@ def KernelAttentionOp : Ds_KernelOp<"attention", [
   }];
 }
 
-def KernelRowOp : Ds_KernelOp<"row", [
+def KernelRowOp : Ds_KernelOp<"row", [IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every row, with reductions";
   let description = [{
@@ -112,7 +112,7 @@ def KernelRowOp : Ds_KernelOp<"row", [
   }];
 }
 
-def KernelElementwiseOp : Ds_KernelOp<"elementwise", [
+def KernelElementwiseOp : Ds_KernelOp<"elementwise", [IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every element";
   let description = [{

@@ -93,6 +93,8 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
     return emitOpError() << "expects '" << getBody() << "' to be a function";
   if (failed(verifyRunTypes(*this)))
     return failure();
+  if (body.walk([](RunOp) { return WalkResult::interrupt(); }).wasInterrupted())
+    return emitOpError() << "expects a body that runs no other";
   if (static_cast<int64_t>(getFirst()) < 0 ||
       static_cast<int64_t>(getCount()) <= 0)
     return emitOpError() << "expects a range of at least one layer";

@@ -66,7 +66,8 @@ def RunOp : Ds_Op<"run", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
     is the activation that is carried from layer to layer. It is followed by
     `!ds.seq`, by tensors that are the same in every layer (such as rope
     angles), and by states, which hold all layers of the range and of which the
-    body sees one. The body returns the activation and the states.
+    body sees one. The body returns the activation and the states, and runs no
+    other body.
 
     ```mlir
     %y, %k1 = ds.run @layer(%x, %s, %k) layers 0 count 30

@@ -1,6 +1,7 @@
-//===- FuseProjections.cpp - One product for linears of one input ---------===//
+//===- FuseProjections.cpp - One product for projections of one input -----===//
 #include "passes/Passes.h"
-#include "passes/WeightGroups.h"
+#include "passes/WeightTools.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace ds {
 #define GEN_PASS_DEF_FUSEPROJECTIONS
@@ -9,72 +10,129 @@ namespace ds {
 
 using namespace ds;
 
-/// Whether all linears have a bias or none has, and results of one element.
-static bool areAlike(ArrayRef<LinearOp> linears) {
-  LinearOp first = linears.front();
-  auto elementOf = [](LinearOp op) { return op.getType().getElementType(); };
-  return llvm::all_of(linears, [&](LinearOp op) {
-    return static_cast<bool>(op.getBias()) ==
-               static_cast<bool>(first.getBias()) &&
-           elementOf(op) == elementOf(first) &&
-           op->getBlock() == first->getBlock();
-  });
+namespace {
+/// What projections must share to become one product.
+struct Key {
+  Value input;
+  Type weightElement, resultElement;
+  Attribute layers;
+  bool hasBias;
+  Type biasElement;
+
+  bool operator==(const Key &other) const {
+    return input == other.input && weightElement == other.weightElement &&
+           resultElement == other.resultElement && layers == other.layers &&
+           hasBias == other.hasBias && biasElement == other.biasElement;
+  }
+};
+
+using Group = std::pair<Key, SmallVector<LinearOp>>;
+} // namespace
+
+/// Returns whether `user` reads columns of a wider row as well as a row of
+/// its own.
+static bool readsColumns(Operation *user) { return isa<RopeOp, AppendOp>(user); }
+
+static bool isCandidate(WeightTable &weights, LinearOp linear) {
+  if (!weights.findSole(linear.getWeight()) || linear->use_empty() ||
+      !llvm::all_of(linear->getUsers(), readsColumns))
+    return false;
+  return !linear.getBias() || weights.findSole(linear.getBias());
 }
 
-/// Columns [begin, begin + width) of `matrix`.
-static Value sliceColumns(OpBuilder &builder, Location loc, Value matrix,
-                          int64_t begin, RankedTensorType type) {
-  Value rows = tensor::DimOp::create(builder, loc, matrix, 0);
+static Key makeKey(WeightTable &weights, LinearOp linear) {
+  auto element = [](Value value) {
+    return cast<RankedTensorType>(value.getType()).getElementType();
+  };
+  return {linear.getInput(),
+          element(linear.getWeight()),
+          element(linear.getResult()),
+          weights.find(linear.getWeight()).getLayersAttr(),
+          linear.getBias() != nullptr,
+          linear.getBias() ? element(linear.getBias()) : Type()};
+}
+
+/// Groups the candidates of a block, in order.
+static SmallVector<Group> findGroups(WeightTable &weights, Block &block) {
+  SmallVector<Group> groups;
+  for (LinearOp linear : block.getOps<LinearOp>()) {
+    if (!isCandidate(weights, linear))
+      continue;
+    Key key = makeKey(weights, linear);
+    auto found = llvm::find_if(
+        groups, [&](const Group &group) { return group.first == key; });
+    if (found == groups.end())
+      groups.push_back({key, {linear}});
+    else
+      found->second.push_back(linear);
+  }
+  llvm::erase_if(groups,
+                 [](const Group &group) { return group.second.size() < 2; });
+  return groups;
+}
+
+/// Takes `width` columns of `source` from `first` on.
+static Value sliceColumns(OpBuilder &builder, Location loc, Value source,
+                          OpFoldResult rows, int64_t first, int64_t width) {
+  auto type = cast<RankedTensorType>(source.getType());
   OpFoldResult zero = builder.getIndexAttr(0), one = builder.getIndexAttr(1);
   return tensor::ExtractSliceOp::create(
-      builder, loc, type, matrix,
-      ArrayRef<OpFoldResult>{zero, builder.getIndexAttr(begin)},
-      ArrayRef<OpFoldResult>{rows, builder.getIndexAttr(type.getDimSize(1))},
+      builder, loc,
+      RankedTensorType::get({type.getDimSize(0), width}, type.getElementType()),
+      source, ArrayRef<OpFoldResult>{zero, builder.getIndexAttr(first)},
+      ArrayRef<OpFoldResult>{rows, builder.getIndexAttr(width)},
       ArrayRef<OpFoldResult>{one, one});
+}
+
+static void fuse(WeightTable &weights, ArrayRef<LinearOp> linears) {
+  SmallVector<Value> matrices, biases;
+  SmallVector<Location> locs;
+  int64_t columns = 0;
+  for (LinearOp linear : linears) {
+    matrices.push_back(linear.getWeight());
+    if (linear.getBias())
+      biases.push_back(linear.getBias());
+    locs.push_back(linear.getLoc());
+    columns += linear.getType().getDimSize(1);
+  }
+  LinearOp first = linears.front();
+  OpBuilder builder(first);
+  Location loc = builder.getFusedLoc(locs);
+  Value weight = weights.readConcatenated(builder, loc, matrices);
+  Value bias;
+  if (!biases.empty())
+    bias = weights.readConcatenated(builder, loc, biases);
+  RankedTensorType type = first.getType();
+  Value fused = LinearOp::create(
+      builder, loc,
+      RankedTensorType::get({type.getDimSize(0), columns},
+                            type.getElementType()),
+      first.getInput(), weight, bias);
+  OpFoldResult rows = tensor::getMixedSize(builder, loc, fused, 0);
+  int64_t offset = 0;
+  for (LinearOp linear : linears) {
+    int64_t width = linear.getType().getDimSize(1);
+    linear.replaceAllUsesWith(
+        sliceColumns(builder, linear.getLoc(), fused, rows, offset, width));
+    offset += width;
+  }
+  for (LinearOp linear : linears)
+    linear->erase();
 }
 
 namespace {
 struct FuseProjections : ds::impl::FuseProjectionsBase<FuseProjections> {
   void runOnOperation() override {
-    SymbolTable symbols(getOperation());
-    llvm::MapVector<Value, SmallVector<LinearOp>> groups;
-    getOperation().walk(
-        [&](LinearOp op) { groups[op.getInput()].push_back(op); });
-    for (auto &[input, linears] : groups)
-      if (linears.size() > 1 && areAlike(linears))
-        fuse(linears, symbols);
-  }
-
-  void fuse(ArrayRef<LinearOp> linears, SymbolTable &symbols) {
-    SmallVector<Value> weights, biases;
-    int64_t width = 0;
-    for (LinearOp op : linears) {
-      weights.push_back(op.getWeight());
-      if (op.getBias())
-        biases.push_back(op.getBias());
-      width += op.getType().getDimSize(1);
+    WeightTable weights(getOperation());
+    SmallVector<Group> groups;
+    getOperation().walk([&](Block *block) {
+      llvm::append_range(groups, findGroups(weights, *block));
+    });
+    for (Group &group : groups) {
+      fuse(weights, group.second);
+      fused += group.second.size();
     }
-    if (!canConcatenate(weights, symbols) ||
-        (!biases.empty() && !canConcatenate(biases, symbols)))
-      return;
-    LinearOp first = linears.front();
-    Location loc = first.getLoc();
-    OpBuilder builder(first);
-    Value weight = concatenate(builder, loc, weights, "qkv", false, symbols);
-    Value bias = biases.empty() ? Value()
-                                : concatenate(builder, loc, biases, "qkv_bias",
-                                              false, symbols);
-    auto type = first.getType().clone({ShapedType::kDynamic, width});
-    Value all =
-        LinearOp::create(builder, loc, type, first.getInput(), weight, bias);
-    int64_t begin = 0;
-    for (LinearOp op : linears) {
-      op.replaceAllUsesWith(
-          sliceColumns(builder, loc, all, begin, op.getType()));
-      begin += op.getType().getDimSize(1);
-      op.erase();
-      ++fused;
-    }
+    removeDeadWeights(getOperation());
   }
 };
 } // namespace

@@ -1,6 +1,6 @@
-//===- FuseSwiglu.cpp - Gate, up and SwiGLU in one product ----------------===//
+//===- FuseSwiglu.cpp - One product for gate, up and SwiGLU ---------------===//
 #include "passes/Passes.h"
-#include "passes/WeightGroups.h"
+#include "passes/WeightTools.h"
 
 namespace ds {
 #define GEN_PASS_DEF_FUSESWIGLU
@@ -9,36 +9,50 @@ namespace ds {
 
 using namespace ds;
 
+/// Returns whether the weights of `gate` and `up` may be interleaved: one
+/// label each, of equal type and layers.
+static bool canPair(WeightTable &weights, LinearOp gate, LinearOp up) {
+  WeightOp first = weights.findSole(gate.getWeight());
+  WeightOp second = weights.findSole(up.getWeight());
+  return first && second && first != second &&
+         first.getLabels().size() == 1 && second.getLabels().size() == 1 &&
+         first.getType() == second.getType() &&
+         first.getLayersAttr() == second.getLayersAttr();
+}
+
+/// Returns whether only a SwiGLU uses the product and nothing is added to it.
+static bool isPlain(LinearOp linear) {
+  return linear && !linear.getBias() && linear->hasOneUse();
+}
+
+static bool fuse(WeightTable &weights, SwigluOp swiglu) {
+  auto gate = swiglu.getGate().getDefiningOp<LinearOp>();
+  auto up = swiglu.getUp().getDefiningOp<LinearOp>();
+  if (!isPlain(gate) || !isPlain(up) || gate.getInput() != up.getInput() ||
+      !canPair(weights, gate, up))
+    return false;
+  OpBuilder builder(swiglu);
+  Value weight = weights.readConcatenated(
+      builder, swiglu.getLoc(), {gate.getWeight(), up.getWeight()},
+      /*paired=*/true);
+  auto fused = GatedLinearOp::create(builder, swiglu.getLoc(),
+                                     swiglu.getType(), gate.getInput(), weight);
+  swiglu.replaceAllUsesWith(fused.getResult());
+  swiglu.erase();
+  gate.erase();
+  up.erase();
+  return true;
+}
+
 namespace {
 struct FuseSwiglu : ds::impl::FuseSwigluBase<FuseSwiglu> {
   void runOnOperation() override {
-    SymbolTable symbols(getOperation());
+    WeightTable weights(getOperation());
     SmallVector<SwigluOp> ops;
     getOperation().walk([&](SwigluOp op) { ops.push_back(op); });
     for (SwigluOp op : ops)
-      fuse(op, symbols);
-  }
-
-  void fuse(SwigluOp op, SymbolTable &symbols) {
-    auto gate = op.getGate().getDefiningOp<LinearOp>();
-    auto up = op.getUp().getDefiningOp<LinearOp>();
-    if (!gate || !up || gate == up || gate.getInput() != up.getInput() ||
-        gate.getBias() || up.getBias() || !gate->hasOneUse() ||
-        !up->hasOneUse() ||
-        !canConcatenate({gate.getWeight(), up.getWeight()}, symbols) ||
-        gate.getWeight().getType() != up.getWeight().getType())
-      return;
-    OpBuilder builder(op);
-    Value weight =
-        concatenate(builder, op.getLoc(), {gate.getWeight(), up.getWeight()},
-                    "gate_up", /*paired=*/true, symbols);
-    Value fusedOp = GatedLinearOp::create(builder, op.getLoc(), op.getType(),
-                                          gate.getInput(), weight);
-    op.replaceAllUsesWith(fusedOp);
-    op.erase();
-    gate.erase();
-    up.erase();
-    ++fused;
+      fused += fuse(weights, op);
+    removeDeadWeights(getOperation());
   }
 };
 } // namespace

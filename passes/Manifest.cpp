@@ -52,7 +52,7 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
       {"name", weight.getSymName()},
       {"shape", json::Array(type.getShape())},
       {"layout", stringifyWeightLayout(*weight.getLayout())},
-      {"element", elementName(type.getElementType())},
+      {"element", elementName(getPackedType(weight).getElementType())},
       {"paired", weight.getPaired()},
       {"parts", std::move(parts)}};
   if (weight.getLayers())
@@ -61,13 +61,14 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
 }
 
 static json::Value stateJson(const PlannedState &state, int64_t id) {
+  ArrayRef<int64_t> shape = state.type.getShape();
   return json::Object{{"id", id},
                       {"name", state.name},
-                      {"heads", state.type.getShape()[0]},
-                      {"dims", state.type.getShape()[1]},
+                      {"heads", shape.size() > 1 ? shape[0] : 1},
+                      {"dims", shape.back()},
                       {"layers", state.type.getLayers()},
                       {"element", elementName(state.type.getElementType())},
-                      {"view", state.key ? "key" : "value"}};
+                      {"view", state.key.value_or(false) ? "key" : "value"}};
 }
 
 static json::Value bufferJson(const PlannedBuffer &buffer, int64_t id) {
@@ -184,7 +185,7 @@ json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
       {"states", std::move(states)},
       {"buffers", std::move(buffers)},
       {"arena", json::Object{{"T", plan.arenaT}, {"R", plan.arenaR},
-                             {"const", 64}}},
+                             {"const", kArenaPadding}}},
       {"kernels", std::move(kernels)},
       {"entry", std::move(entry)}};
 }

@@ -1,52 +1,149 @@
-//===- Passes.td - Passes of the compiler ---------------------------------===//
+//===- Passes.td - Passes of the ds dialect -------------------------------===//
 #ifndef DS_PASSES_PASSES_TD
 #define DS_PASSES_PASSES_TD
 include "mlir/Pass/PassBase.td"
 
-def FuseProjections : Pass<"ds-fuse-projections", "::mlir::ModuleOp"> {
-  let summary = "One product for linears of one input";
-  let description = [{
-    Linears that read the same value, have the same element types and the same
-    layers become one product over a weight that is the concatenation of
-    theirs; each result is a slice of its columns. Bit-preserving: a column of
-    a product does not depend on its neighbours.
-  }];
-  let statistics = [Statistic<"fused", "fused", "Linears that were fused">];
+class Ds_Pass<string flag> : Pass<flag, "::mlir::ModuleOp"> {
+  let dependentDialects = ["::ds::DsDialect"];
 }
 
-def FuseSwiglu : Pass<"ds-fuse-swiglu", "::mlir::ModuleOp"> {
-  let summary = "Gate, up and SwiGLU in one product";
-  let description = [{
-    `swiglu(linear(x, gate), linear(x, up))` becomes `ds.gated_linear` over a
-    paired weight, in whose epilogue gate and up are rounded as before.
-    Bit-preserving.
-  }];
-  let statistics = [Statistic<"fused", "fused", "SwiGLUs that were fused">];
-}
+//===----------------------------------------------------------------------===//
+// simplify
+//===----------------------------------------------------------------------===//
 
-def FuseRopeAppend : Pass<"ds-fuse-rope-append", "::mlir::ModuleOp"> {
-  let summary = "Rotation and appends of one projection in one pass";
+def RemoveDeadWeights : Ds_Pass<"ds-remove-dead-weights"> {
+  let summary = "Removes weights that nothing reads";
   let description = [{
-    Where queries, keys and values are slices of one projection, in this
-    order, and queries and keys are rotated alike, `ds.rope_append` does all
-    of it. Bit-preserving.
+    A `ds.get_weight` without uses goes first, then every `ds.weight` that no
+    `ds.get_weight` names. Bit-preserving.
   }];
-  let statistics = [Statistic<"fused", "fused", "Attentions that were fused">];
-}
-
-def RemoveDeadWeights : Pass<"ds-remove-dead-weights", "::mlir::ModuleOp"> {
-  let summary = "Drops declared weights that nothing uses";
   let statistics = [Statistic<"removed", "removed", "Weights removed">];
 }
 
-def FormKernels : Pass<"ds-form-kernels", "::mlir::ModuleOp"> {
-  let summary = "Every operation becomes a kernel";
+//===----------------------------------------------------------------------===//
+// optimise
+//===----------------------------------------------------------------------===//
+
+def FuseSwiglu : Ds_Pass<"ds-fuse-swiglu"> {
+  let summary = "Makes one product of gate, up and SwiGLU";
   let description = [{
-    Chooses the layout of every weight and turns each ds operation into a
-    member of a kernel family. A residual addition whose operand is a product
-    moves into the product's epilogue. Afterwards functions hold only kernels,
-    weights and runs.
+    Two `ds.linear` of one input without bias that only a `ds.swiglu` uses
+    become a `ds.gated_linear` on a weight that holds both, `paired`.
+    Bit-preserving: the gated product rounds as the two did.
+
+    ```mlir
+    %g = ds.linear %x, %wg : (tensor<?x64xbf16>, tensor<176x64xbf16>) -> tensor<?x176xbf16>
+    %u = ds.linear %x, %wu : (tensor<?x64xbf16>, tensor<176x64xbf16>) -> tensor<?x176xbf16>
+    %y = ds.swiglu %g, %u : tensor<?x176xbf16>
+    // becomes
+    %z = ds.gated_linear %x, %w : (tensor<?x64xbf16>, tensor<352x64xbf16>) -> tensor<?x176xbf16>
+    ```
+    It runs before `ds-fuse-projections`, which would fuse less.
   }];
-  let dependentDialects = ["::mlir::math::MathDialect"];
+  let statistics = [Statistic<"fused", "fused", "SwiGLUs fused">];
+}
+
+def FuseProjections : Ds_Pass<"ds-fuse-projections"> {
+  let summary = "Makes one product of projections of one input";
+  let description = [{
+    `ds.linear`s of one input, all with or all without a bias, become one on a
+    weight that concatenates theirs; their results become slices of its
+    columns. Only those are taken whose results go to operations that read
+    columns of a wider row at no cost: rope and append. Bit-preserving.
+
+    ```mlir
+    %q = ds.linear %x, %wq : (tensor<?x64xbf16>, tensor<64x64xbf16>) -> tensor<?x64xbf16>
+    %k = ds.linear %x, %wk : (tensor<?x64xbf16>, tensor<16x64xbf16>) -> tensor<?x16xbf16>
+    // becomes
+    %qk = ds.linear %x, %w : (tensor<?x64xbf16>, tensor<80x64xbf16>) -> tensor<?x80xbf16>
+    ```
+  }];
+  let statistics = [Statistic<"fused", "fused", "Projections fused">];
+}
+
+def FuseRopeAppend : Ds_Pass<"ds-fuse-rope-append"> {
+  let summary = "Rotates queries and keys and appends keys and values at once";
+  let description = [{
+    Three slices of one projection, of which the first is rotated, the second
+    rotated and appended and the third appended, become `ds.rope_append`.
+    Bit-preserving.
+  }];
+  let statistics = [Statistic<"fused", "fused", "Groups fused">];
+}
+
+def DecomposeOps : Ds_Pass<"ds-decompose"> {
+  let summary = "Replaces fused operations by smaller ones that mean the same";
+  let description = [{
+    Every operation with a DecompositionInterface becomes what the interface
+    builds: the reverse of the fusions, and equal to the bit.
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// schedule
+//===----------------------------------------------------------------------===//
+
+def AssignLayouts : Ds_Pass<"ds-assign-layouts"> {
+  let summary = "Decides how weights lie in memory";
+  let description = [{
+    Weights of products are packed in panels of the product's type, vectors
+    become f32, and an embedding table stays raw unless it is also the weight
+    of a product: tied embeddings share the packed copy. Types of
+    `ds.get_weight` follow.
+  }];
+}
+
+def FormKernels : Ds_Pass<"ds-form-kernels"> {
+  let summary = "Turns operations into kernels of the families";
+  let description = [{
+    One kernel for each operation, with the operation's rounding points in its
+    region. Angles of rope are computed once at the start of the entry and
+    passed to the bodies as one more tensor after the sequences.
+  }];
+}
+
+def FuseEpilogues : Ds_Pass<"ds-fuse-epilogues"> {
+  let summary = "Moves elementwise kernels into the kernels before them";
+  let description = [{
+    An elementwise kernel whose operand is used by nothing else joins the
+    elementwise kernel or the matmul that makes the operand; its other operands
+    become the matmul's extras. So is a residual addition done by the product
+    before it. Bit-preserving: the regions are put one after the other,
+    roundings included.
+  }];
+  let statistics = [Statistic<"fused", "fused", "Kernels moved">];
+}
+
+def NameKernels : Ds_Pass<"ds-name-kernels"> {
+  let summary = "Gives equal kernels one name and others different ones";
+  let description = [{
+    Kernels are equal if they are the same function of their arguments:
+    family, types, attributes and region. The names are `<family>_<stem>`.
+  }];
+  let statistics = [Statistic<"kernels", "kernels", "Distinct kernels">];
+}
+
+def PlanMemory : Ds_Pass<"ds-plan-memory"> {
+  let summary = "Places every tensor in the arena";
+  let description = [{
+    Buffers are shared in place where a kernel allows it and the operand dies;
+    then every buffer gets an offset by best fit over lifetimes, the largest
+    first. Offsets are linear in T and R, and `ds.arena` is the exact peak.
+    Bodies of different runs share the space. What a body returns lies in the
+    buffer of its activation, if need be through a copy.
+  }];
+  let statistics = [
+    Statistic<"buffers", "buffers", "Buffers placed">,
+    Statistic<"copies", "copies", "Copies inserted">];
+}
+
+//===----------------------------------------------------------------------===//
+// tools
+//===----------------------------------------------------------------------===//
+
+def WriteIr : Ds_Pass<"ds-write-ir"> {
+  let summary = "Writes the module to a file";
+  let options = [Option<"path", "path", "std::string", /*default=*/"",
+                        "File to write">];
 }
 #endif

@@ -1,6 +1,7 @@
 //===- Phases.cpp - The phases of a compilation ---------------------------===//
 #include "passes/Phases.h"
 #include "passes/Passes.h"
+#include "llvm/Support/Path.h"
 
 using namespace ds;
 
@@ -9,7 +10,8 @@ static const PhaseInfo kPhases[] = {
      "canonicalise, remove what is equal or unused"},
     {Phase::Optimise, "optimise",
      "fuse projections, SwiGLU, rope and appends; bit-preserving"},
-    {Phase::Schedule, "schedule", "form kernels of the kernel families"},
+    {Phase::Schedule, "schedule", 
+     "choose layouts of weights, form kernels, place every tensor"},
 };
 
 ArrayRef<PhaseInfo> ds::getPhases() { return kPhases; }
@@ -21,23 +23,72 @@ std::optional<Phase> ds::findPhase(StringRef name) {
   return std::nullopt;
 }
 
+/// Removes what is equal or unused.
+static void addCleanup(OpPassManager &manager) {
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+  manager.addPass(createRemoveDeadWeights());
+}
+
 void ds::addPhase(OpPassManager &manager, Phase phase) {
   switch (phase) {
   case Phase::Simplify:
-    manager.addPass(createCanonicalizerPass());
-    manager.addPass(createCSEPass());
-    manager.addPass(createRemoveDeadWeights());
+    addCleanup(manager);
     return;
   case Phase::Optimise:
     manager.addPass(createFuseSwiglu());
     manager.addPass(createFuseProjections());
     manager.addPass(createFuseRopeAppend());
-    manager.addPass(createRemoveDeadWeights());
+    addCleanup(manager);
     return;
   case Phase::Schedule:
+    manager.addPass(createAssignLayouts());
     manager.addPass(createFormKernels());
-    manager.addPass(createCanonicalizerPass());
-    manager.addPass(createCSEPass());
+    manager.addPass(createFuseEpilogues());
+    addCleanup(manager);
+    manager.addPass(createNameKernels());
+    manager.addPass(createPlanMemory());
     return;
   }
+}
+
+void ds::buildPipeline(OpPassManager &manager, Phase upTo,
+                       StringRef dumpFolder) {
+  for (auto [index, info] : llvm::enumerate(kPhases)) {
+    addPhase(manager, info.phase);
+    if (!dumpFolder.empty()) {
+      SmallString<128> path(dumpFolder);
+      llvm::sys::path::append(path, llvm::Twine(index + 1) + "-" + info.name +
+                                        ".mlir");
+      manager.addPass(createWriteIr(WriteIrOptions{std::string(path)}));
+    }
+    if (info.phase == upTo)
+      return;
+  }
+}
+
+namespace {
+struct PhasesOptions : PassPipelineOptions<PhasesOptions> {
+  Option<std::string> to{*this, "to",
+                         llvm::cl::desc("Last phase to run; all if empty"),
+                         llvm::cl::init("")};
+  Option<std::string> dump{*this, "dump",
+                           llvm::cl::desc("Folder for the IR of each phase"),
+                           llvm::cl::init("")};
+};
+} // namespace
+
+void ds::registerAllDsPasses() {
+  registerDsPasses();
+  PassPipelineRegistration<PhasesOptions>(
+      "ds-phases", "Run the phases of dscc",
+      [](OpPassManager &manager, const PhasesOptions &options) {
+        std::optional<Phase> phase = Phase::Schedule;
+        if (!options.to.empty())
+          phase = findPhase(options.to);
+        if (!phase)
+          llvm::report_fatal_error("no phase '" + Twine(options.to) + "'",
+                                   /*gen_crash_diag=*/false);
+        buildPipeline(manager, *phase, options.dump);
+      });
 }

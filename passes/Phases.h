@@ -24,5 +24,10 @@ std::optional<Phase> findPhase(StringRef name);
 /// Adds the passes of one phase.
 void addPhase(OpPassManager &manager, Phase phase);
 
+/// Adds the phases up to and with `upTo`. With a `dumpFolder`, which has to
+/// exist, the module is written to `<folder>/<number>-<phase>.mlir` after each.
+void buildPipeline(OpPassManager &manager, Phase upTo,
+                   StringRef dumpFolder = "");
+
 } // namespace ds
 #endif

@@ -3,85 +3,79 @@
 // Steps are numbered in program order, the launches of a layer once. A tensor
 // lives from its definition to its last use; what is read within a run lives
 // through the whole run. A kernel that may write over an operand which dies
-// there shares its buffer. Buffers are then placed greatest first, each at
-// the lowest offset that is free for its lifetime.
+// there shares its buffer. What a body returns takes the buffer of its
+// activation; where that still lives, a copy is needed.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/PlanMemory.h"
+#include "passes/Passes.h"
+#include "passes/Regions.h"
+#include "llvm/Support/FormatVariadic.h"
+
+namespace ds {
+#define GEN_PASS_DEF_PLANMEMORY
+#include "passes/Passes.h.inc"
+} // namespace ds
 
 using namespace ds;
-
-static int64_t roundUp(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
-int64_t MemoryPlan::arenaBytes(int64_t tokens, int64_t rows) const {
-  return roundUp(tokens, 16) * arenaT + roundUp(rows, 16) * arenaR + 64;
-}
-
-int64_t ds::getPackedBytes(WeightOp weight) {
-  auto type = cast<RankedTensorType>(weight.getType());
-  int64_t layers = weight.getLayers() ? (*weight.getLayers())[1] : 1;
-  int64_t size = getElementBytes(type.getElementType());
-  if (type.getRank() == 1)
-    return layers * roundUp(type.getDimSize(0), 16) * size;
-  if (weight.getLayout() == WeightLayout::Raw)
-    return layers * type.getNumElements() * size;
-  int64_t rows = 0;
-  for (int64_t part : weight.getRows())
-    rows += weight.getPaired() ? roundUp(part, 16) : part;
-  return layers * roundUp(rows, 32) * roundUp(type.getDimSize(1), 32) * size;
-}
-
-int64_t MemoryPlan::weightBytes() const {
-  int64_t bytes = 0;
-  for (WeightOp weight : weights)
-    bytes += getPackedBytes(weight);
-  return bytes;
-}
-
-int64_t MemoryPlan::stateBytesPerToken() const {
-  int64_t bytes = 0;
-  for (const PlannedState &state : states)
-    bytes += state.type.getLayers() * state.type.getShape()[0] *
-             roundUp(state.type.getShape()[1], 32) *
-             getElementBytes(state.type.getElementType());
-  return bytes;
-}
 
 namespace {
 /// Builds the plan of one entry.
 class Planner {
 public:
   Planner(ModuleOp module, MemoryPlan &plan)
-      : symbols(module), plan(plan) {}
+      : module(module), symbols(module), plan(plan) {}
   LogicalResult run(func::FuncOp entry);
 
+  /// Bodies and runs whose activation has to be copied: before the return, or
+  /// before the run.
+  llvm::SetVector<Operation *> copies;
+  /// Buffers of an operation's tensor result, one for each time that its
+  /// function runs.
+  llvm::MapVector<Operation *, SmallVector<int64_t>> results;
+
 private:
+  ModuleOp module;
   SymbolTable symbols;
   MemoryPlan &plan;
   int64_t now = 0;
-  llvm::DenseMap<Value, int64_t> buffers; ///< Of the function being planned.
-  llvm::DenseMap<Value, int64_t> states;
+  DenseMap<Value, int64_t> buffers; ///< Of the functions planned so far.
+  DenseMap<Value, int64_t> states;
   llvm::StringMap<int64_t> weightIds;
+  /// Within a body: the buffer of its activation and the value that holds it,
+  /// and the value that the body returns.
+  int64_t carry = -1;
+  Value holder, returned;
+  llvm::SmallDenseSet<int64_t> pinned; ///< What other layers read.
 
+  LogicalResult checkModule();
+  LogicalResult planStates(func::FuncOp entry);
   int64_t addBuffer(Value value, StringRef name, bool perRow);
   FailureOr<PlannedStep> planKernel(Operation *op);
   FailureOr<PlannedArg> planArg(Operation *op, Value operand);
+  FailureOr<int64_t> findWeight(GetWeightOp read);
+  LogicalResult noteView(Operation *op);
   FailureOr<PlannedStep> planRun(RunOp run);
   LogicalResult planBody(RunOp run, func::FuncOp body, PlannedStep &step);
-  std::optional<int64_t> reuse(Operation *op, Value result);
+  void planResult(Operation *op, OpResult result, PlannedStep &step);
+  void passStates(Operation *op);
+  std::optional<int64_t> findShared(Operation *op, OpResult result);
+  bool canTake(Operation *op, OpResult result, Value operand);
+  void planOutputs(func::FuncOp entry);
   void touch(Value value);
-  void place();
 };
 } // namespace
 
-static bool isLastUse(Operation *op, Value value) {
-  for (Operation *user : value.getUsers())
-    if (user != op && !user->isBeforeInBlock(op))
-      return false;
-  return true;
+/// Returns whether nothing reads `value` after `op`.
+static bool diesAt(Operation *op, Value value) {
+  return llvm::all_of(value.getUsers(), [&](Operation *user) {
+    return user == op || user->isBeforeInBlock(op);
+  });
 }
+
+//===----------------------------------------------------------------------===//
+// Buffers
+//===----------------------------------------------------------------------===//
 
 int64_t Planner::addBuffer(Value value, StringRef name, bool perRow) {
   auto type = cast<RankedTensorType>(value.getType());
@@ -102,28 +96,78 @@ void Planner::touch(Value value) {
     plan.buffers[it->second].last = now;
 }
 
-/// The buffer of an operand that dies at `op` and may be written over.
-std::optional<int64_t> Planner::reuse(Operation *op, Value result) {
+/// Returns whether `result` may be written over `operand`, which dies at `op`.
+bool Planner::canTake(Operation *op, OpResult result, Value operand) {
   auto kernel = cast<KernelInterface>(op);
-  for (OpOperand &operand : op->getOpOperands()) {
-    auto it = buffers.find(operand.get());
-    if (it == buffers.end() || !isLastUse(op, operand.get()) ||
-        llvm::count(op->getOperands(), operand.get()) != 1)
-      continue;
-    if (kernel.canReuseOperand(operand.getOperandNumber(),
-                               cast<OpResult>(result).getResultNumber()))
-      return it->second;
+  auto it = buffers.find(operand);
+  if (it == buffers.end() || pinned.contains(it->second) ||
+      plan.buffers[it->second].perRow != (kernel.getRowSymbol() == "R"))
+    return false;
+  // Operands that stand for the same memory must all allow it.
+  for (OpOperand &use : op->getOpOperands()) {
+    auto other = buffers.find(use.get());
+    if (other != buffers.end() && other->second == it->second &&
+        (!diesAt(op, use.get()) ||
+         !kernel.canReuseOperand(use.getOperandNumber(),
+                                 result.getResultNumber())))
+      return false;
   }
+  return true;
+}
+
+/// Returns the buffer of an operand that `result` may be written over. What a
+/// body returns asks for the activation's first.
+std::optional<int64_t> Planner::findShared(Operation *op, OpResult result) {
+  if (result == returned && plan.buffers[carry].rowBytes ==
+                                cast<RankedTensorType>(result.getType())
+                                        .getDimSize(1) *
+                                    getElementBytes(getElement(result))) {
+    bool isRead = llvm::is_contained(op->getOperands(), holder);
+    if (isRead ? canTake(op, result, holder) : diesAt(op, holder))
+      return carry;
+  }
+  for (Value operand : op->getOperands())
+    if (canTake(op, result, operand))
+      return buffers.lookup(operand);
   return std::nullopt;
 }
 
+void Planner::planResult(Operation *op, OpResult result, PlannedStep &step) {
+  auto kernel = cast<KernelInterface>(op);
+  std::optional<int64_t> shared = findShared(op, result);
+  int64_t id = shared ? *shared
+                      : addBuffer(result, kernel.getKernelName(),
+                                  kernel.getRowSymbol() == "R");
+  buffers[result] = id;
+  results[op].push_back(id);
+  plan.buffers[id].last = now;
+  if (id == carry)
+    holder = result;
+  step.args.push_back({PlannedArg::Buffer, id});
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+FailureOr<int64_t> Planner::findWeight(GetWeightOp read) {
+  auto [it, added] =
+      weightIds.try_emplace(read.getWeight(), plan.weights.size());
+  if (!added)
+    return it->second;
+  auto weight = symbols.lookup<WeightOp>(read.getWeight());
+  if (!weight.getLayout())
+    return read.emitOpError() << "expects a weight with a layout";
+  plan.weights.push_back(weight);
+  return it->second;
+}
+
 FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
-  if (auto get = operand.getDefiningOp<GetWeightOp>()) {
-    auto [it, added] =
-        weightIds.try_emplace(get.getWeight(), plan.weights.size());
-    if (added)
-      plan.weights.push_back(symbols.lookup<WeightOp>(get.getWeight()));
-    return PlannedArg{PlannedArg::Weight, it->second};
+  if (auto read = operand.getDefiningOp<GetWeightOp>()) {
+    FailureOr<int64_t> id = findWeight(read);
+    if (failed(id))
+      return failure();
+    return PlannedArg{PlannedArg::Weight, *id};
   }
   if (isa<SeqType>(operand.getType()))
     return PlannedArg{PlannedArg::Seq};
@@ -135,15 +179,44 @@ FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
   return PlannedArg{PlannedArg::Buffer, it->second};
 }
 
-/// Marks which view each state has.
-static void noteView(Operation *op, MemoryPlan &plan,
-                     const llvm::DenseMap<Value, int64_t> &states) {
+/// Notes in which view a kernel takes a state; all have to agree.
+LogicalResult Planner::noteView(Operation *op) {
+  auto note = [&](Value state, bool key) -> LogicalResult {
+    PlannedState &planned = plan.states[states.lookup(state)];
+    if (planned.key.value_or(key) != key)
+      return op->emitOpError() << "expects state '" << planned.name
+                               << "' not to be kept as keys and as values";
+    planned.key = key;
+    return success();
+  };
   if (auto attention = dyn_cast<KernelAttentionOp>(op))
-    plan.states[states.lookup(attention.getKeys())].key = true;
+    return success(succeeded(note(attention.getKeys(), true)) &&
+                   succeeded(note(attention.getValues(), false)));
+  auto heads = dyn_cast<KernelHeadsOp>(op);
+  if (!heads)
+    return success();
+  size_t next = 0;
+  for (SegmentAttr segment : heads.getSegments().getAsRange<SegmentAttr>())
+    if (segment.getDest() != SegmentDest::Result &&
+        failed(note(heads.getStates()[next++],
+                    segment.getDest() == SegmentDest::Key)))
+      return failure();
+  return success();
+}
+
+/// A state result is the same memory as the state operand in its place.
+void Planner::passStates(Operation *op) {
+  SmallVector<int64_t> ids;
+  for (Value operand : op->getOperands())
+    if (isa<StateType>(operand.getType()))
+      ids.push_back(states.lookup(operand));
+  size_t next = 0;
+  for (Value result : op->getResults())
+    if (isa<StateType>(result.getType()))
+      states[result] = ids[next++];
 }
 
 FailureOr<PlannedStep> Planner::planKernel(Operation *op) {
-  auto kernel = cast<KernelInterface>(op);
   PlannedStep step;
   step.kernel = op;
   ++now;
@@ -154,37 +227,37 @@ FailureOr<PlannedStep> Planner::planKernel(Operation *op) {
     step.args.push_back(*arg);
     touch(operand);
   }
-  noteView(op, plan, states);
-  SmallVector<Value> stateOperands;
-  for (Value operand : op->getOperands())
-    if (isa<StateType>(operand.getType()))
-      stateOperands.push_back(operand);
-  size_t state = 0;
-  for (Value result : op->getResults()) {
-    if (isa<StateType>(result.getType())) {
-      states[result] = states.lookup(stateOperands[state++]);
-      continue;
-    }
-    std::optional<int64_t> shared = reuse(op, result);
-    int64_t id = shared ? *shared
-                        : addBuffer(result, kernel.getKernelName(),
-                                    kernel.getRowSymbol() == "R");
-    buffers[result] = id;
-    plan.buffers[id].last = now;
-    step.args.push_back({PlannedArg::Buffer, id});
-  }
+  if (failed(noteView(op)))
+    return failure();
+  passStates(op);
+  for (OpResult result : op->getResults())
+    if (isa<RankedTensorType>(result.getType()))
+      planResult(op, result, step);
   return step;
 }
 
+//===----------------------------------------------------------------------===//
+// Runs
+//===----------------------------------------------------------------------===//
+
 LogicalResult Planner::planBody(RunOp run, func::FuncOp body,
                                 PlannedStep &step) {
+  pinned.clear();
   for (auto [argument, operand] :
        llvm::zip(body.getArguments(), run.getOperands())) {
-    if (isa<StateType>(operand.getType()))
+    if (isa<StateType>(operand.getType())) {
       states[argument] = states.lookup(operand);
-    else if (isa<RankedTensorType>(operand.getType()))
-      buffers[argument] = buffers.lookup(operand);
+      continue;
+    }
+    auto it = buffers.find(operand);
+    if (it == buffers.end())
+      continue;
+    buffers[argument] = it->second;
+    if (argument.getArgNumber() > 0)
+      pinned.insert(it->second);
   }
+  holder = body.getArgument(0);
+  returned = body.getBody().front().getTerminator()->getOperand(0);
   for (Operation &op : body.getBody().front()) {
     if (isa<GetWeightOp, func::ReturnOp>(op))
       continue;
@@ -195,85 +268,95 @@ LogicalResult Planner::planBody(RunOp run, func::FuncOp body,
       return failure();
     step.body.push_back(*launch);
   }
+  if (buffers.lookup(returned) != carry)
+    copies.insert(body);
   return success();
 }
 
 FailureOr<PlannedStep> Planner::planRun(RunOp run) {
   auto body = symbols.lookup<func::FuncOp>(run.getBody());
+  if (body.isExternal())
+    return run.emitOpError() << "expects a body that is defined";
   PlannedStep step;
   step.firstLayer = run.getFirst();
   step.layerCount = run.getCount();
-  if (!isLastUse(run, run.getOperand(0)))
-    return run.emitOpError() << "expects the carried activation to have no "
-                             << "later use";
-  step.carry = buffers.lookup(run.getOperand(0));
+  Value input = run.getOperand(0);
+  if (!buffers.count(input))
+    return run.emitOpError() << "expects an activation that a kernel made";
+  if (!diesAt(run, input) || llvm::count(run.getOperands(), input) != 1)
+    copies.insert(run);
+  carry = step.carry = buffers.lookup(input);
   if (failed(planBody(run, body, step)))
     return failure();
-  Operation *terminator = body.getBody().front().getTerminator();
-  if (buffers.lookup(terminator->getOperand(0)) != step.carry)
-    return body.emitOpError() << "expects the last kernel to write over the "
-                              << "carried activation";
   for (Value operand : run.getOperands())
     touch(operand); // Every layer reads them.
+  carry = -1;
+  pinned.clear();
+  holder = returned = Value();
   buffers[run.getResult(0)] = step.carry;
+  results[run].push_back(step.carry);
   plan.buffers[step.carry].last = now;
-  SmallVector<Value> stateOperands;
-  for (Value operand : run.getOperands())
-    if (isa<StateType>(operand.getType()))
-      stateOperands.push_back(operand);
-  for (auto [result, operand] :
-       llvm::zip(run.getResults().drop_front(), stateOperands))
-    states[result] = states.lookup(operand);
+  passStates(run);
   return step;
 }
 
-static bool overlap(const PlannedBuffer &a, const PlannedBuffer &b) {
-  return a.first <= b.last && b.first <= a.last;
+//===----------------------------------------------------------------------===//
+// Entries
+//===----------------------------------------------------------------------===//
+
+LogicalResult Planner::checkModule() {
+  auto expects = [&](StringRef name, StringRef what) {
+    return module.emitError()
+           << "expects module attribute '" << name << "' to be " << what;
+  };
+  if (!module->getAttrOfType<StringAttr>(kModelAttr))
+    return expects(kModelAttr, "the model's name");
+  if (!module->getAttrOfType<TypeAttr>(kComputeAttr))
+    return expects(kComputeAttr, "bf16 or f32");
+  if (!module->getAttrOfType<DictionaryAttr>(kConfigAttr))
+    return expects(kConfigAttr, "a dictionary");
+  return success();
 }
 
-void Planner::place() {
-  std::vector<PlannedBuffer *> order, placed;
-  for (PlannedBuffer &buffer : plan.buffers)
-    order.push_back(&buffer);
-  llvm::sort(order, [](PlannedBuffer *a, PlannedBuffer *b) {
-    return std::make_pair(-a->rowBytes, a) < std::make_pair(-b->rowBytes, b);
-  });
-  auto offset = [](PlannedBuffer *b) -> int64_t & {
-    return b->perRow ? b->offsetR : b->offsetT;
-  };
-  auto size = [](PlannedBuffer *b) { return roundUp(b->rowBytes, 4); };
-  for (PlannedBuffer *buffer : order) {
-    std::vector<PlannedBuffer *> rivals;
-    for (PlannedBuffer *other : placed)
-      if (other->perRow == buffer->perRow && overlap(*other, *buffer))
-        rivals.push_back(other);
-    llvm::sort(rivals, [&](PlannedBuffer *a, PlannedBuffer *b) {
-      return offset(a) < offset(b);
-    });
-    int64_t at = 0;
-    for (PlannedBuffer *rival : rivals)
-      if (at + size(buffer) > offset(rival))
-        at = std::max(at, offset(rival) + size(rival));
-    offset(buffer) = at;
-    int64_t &arena = buffer->perRow ? plan.arenaR : plan.arenaT;
-    arena = std::max(arena, at + size(buffer));
-    placed.push_back(buffer);
+LogicalResult Planner::planStates(func::FuncOp entry) {
+  for (BlockArgument argument : entry.getArguments()) {
+    auto type = dyn_cast<StateType>(argument.getType());
+    if (!type)
+      continue;
+    if (type.getShape().size() > 2)
+      return entry.emitOpError()
+             << "expects states of shape [heads, dims] or [dims], got " << type;
+    auto name = entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
+                                                   kNameAttr);
+    states[argument] = plan.states.size();
+    plan.states.push_back(
+        {name ? name.str() : "state" + std::to_string(plan.states.size()), type,
+         std::nullopt});
   }
-  for (PlannedBuffer &buffer : plan.buffers)
-    if (buffer.perRow)
-      buffer.offsetT = plan.arenaT;
+  return success();
+}
+
+/// What the runtime reads after the step lives to its end.
+void Planner::planOutputs(func::FuncOp entry) {
+  Operation *terminator = entry.getBody().front().getTerminator();
+  if (terminator->getNumOperands() == 0)
+    return;
+  Value logits = terminator->getOperand(0);
+  auto it = buffers.find(logits);
+  if (it == buffers.end())
+    return;
+  plan.logits = it->second;
+  ++now;
+  touch(logits);
+  if (auto head = logits.getDefiningOp<KernelMatmulOp>()) {
+    plan.finalHidden = buffers.lookup(head.getA());
+    touch(head.getA());
+  }
 }
 
 LogicalResult Planner::run(func::FuncOp entry) {
-  for (BlockArgument argument : entry.getArguments())
-    if (auto type = dyn_cast<StateType>(argument.getType())) {
-      states[argument] = plan.states.size();
-      auto name = entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
-                                                     "ds.name");
-      plan.states.push_back(
-          {name ? name.str() : "state" + std::to_string(plan.states.size()),
-           type});
-    }
+  if (failed(checkModule()) || failed(planStates(entry)))
+    return failure();
   for (Operation &op : entry.getBody().front()) {
     if (isa<GetWeightOp, func::ReturnOp>(op))
       continue;
@@ -288,26 +371,97 @@ LogicalResult Planner::run(func::FuncOp entry) {
       return failure();
     plan.program.push_back(std::move(*step));
   }
-  Value logits = entry.getBody().front().getTerminator()->getOperand(0);
-  plan.logits = buffers.lookup(logits);
-  ++now;
-  touch(logits);
-  if (auto head = logits.getDefiningOp<KernelMatmulOp>()) {
-    plan.finalHidden = buffers.lookup(head.getA());
-    touch(head.getA());
-  }
-  place();
+  planOutputs(entry);
+  if (plan.logits < 0)
+    return entry.emitOpError() << "expects the entry to return logits first";
+  plan.place();
   return success();
 }
 
-FailureOr<MemoryPlan> ds::planMemory(ModuleOp module) {
-  for (auto function : module.getOps<func::FuncOp>()) {
-    if (!function->hasAttr(kEntryAttr))
-      continue;
-    MemoryPlan plan;
-    if (failed(Planner(module, plan).run(function)))
-      return failure();
-    return plan;
-  }
+static FailureOr<func::FuncOp> findEntry(ModuleOp module) {
+  for (auto function : module.getOps<func::FuncOp>())
+    if (function->hasAttr(kEntryAttr) && !function.isExternal())
+      return function;
   return module.emitError() << "expects an entry function";
 }
+
+FailureOr<MemoryPlan> ds::planMemory(ModuleOp module) {
+  FailureOr<func::FuncOp> entry = findEntry(module);
+  MemoryPlan plan;
+  if (failed(entry))
+    return failure();
+  Planner planner(module, plan);
+  if (failed(planner.run(*entry)))
+    return failure();
+  if (!planner.copies.empty())
+    return planner.copies.front()->emitOpError()
+           << "expects the activation to be free for what the body returns";
+  return plan;
+}
+
+//===----------------------------------------------------------------------===//
+// The pass
+//===----------------------------------------------------------------------===//
+
+/// Copies a matrix before `op`.
+static Value copyBefore(Operation *op, Value value) {
+  OpBuilder builder(op);
+  auto type = cast<RankedTensorType>(value.getType());
+  std::string name =
+      llvm::formatv("elementwise_copy_{0}_{1}_{2}", getRowSymbolOf(value),
+                    type.getElementType().isF32() ? "f32" : "bf16",
+                    type.getDimSize(1));
+  auto copy = KernelElementwiseOp::create(builder, op->getLoc(), type, name,
+                                          ValueRange{value});
+  RegionBuilder region(copy.getBody(), type.getElementType(), op->getLoc());
+  region.yield(region.argument(0));
+  return copy;
+}
+
+/// Copies the activation where it has to be: of a run before the run, of a
+/// body before it returns.
+static void insertCopy(Operation *op) {
+  Operation *user = op;
+  if (auto body = dyn_cast<func::FuncOp>(op))
+    user = body.getBody().front().getTerminator();
+  user->setOperand(0, copyBefore(user, user->getOperand(0)));
+}
+
+static void recordPlan(ModuleOp module, const MemoryPlan &plan,
+                       const Planner &planner) {
+  Builder builder(module.getContext());
+  SmallVector<Attribute> buffers;
+  for (const PlannedBuffer &buffer : plan.buffers)
+    buffers.push_back(BufferAttr::get(
+        module.getContext(), buffer.name, buffer.perRow ? "R" : "T",
+        buffer.rowBytes,
+        buffer.isF32 ? Type(builder.getF32Type()) : builder.getBF16Type(),
+        buffer.offsetT, buffer.offsetR, 0));
+  module->setAttr(kBuffersAttr, builder.getArrayAttr(buffers));
+  module->setAttr(kArenaAttr, ArenaAttr::get(module.getContext(), plan.arenaT,
+                                             plan.arenaR, kArenaPadding));
+  for (auto &[op, ids] : planner.results)
+    op->setAttr(kBufferAttr, builder.getDenseI64ArrayAttr(ids));
+}
+
+namespace {
+struct PlanMemory : ds::impl::PlanMemoryBase<PlanMemory> {
+  void runOnOperation() override {
+    FailureOr<func::FuncOp> entry = findEntry(getOperation());
+    // A copy may free a buffer for another use, never take one away.
+    while (succeeded(entry)) {
+      MemoryPlan plan;
+      Planner planner(getOperation(), plan);
+      if (failed(planner.run(*entry)))
+        break;
+      if (planner.copies.empty()) {
+        buffers += plan.buffers.size();
+        return recordPlan(getOperation(), plan, planner);
+      }
+      llvm::for_each(planner.copies, insertCopy);
+      copies += planner.copies.size();
+    }
+    signalPassFailure();
+  }
+};
+} // namespace

@@ -12,6 +12,9 @@
 
 namespace ds {
 
+/// Bytes at the end of the arena that no buffer has.
+constexpr int64_t kArenaPadding = 64;
+
 /// A tensor's memory.
 struct PlannedBuffer {
   std::string name;
@@ -40,7 +43,7 @@ struct PlannedStep {
 struct PlannedState {
   std::string name;
   StateType type;
-  bool key = false; ///< Laid out as keys, else as values.
+  std::optional<bool> key; ///< Laid out as keys, else as values.
 };
 
 struct MemoryPlan {
@@ -50,6 +53,9 @@ struct MemoryPlan {
   std::vector<PlannedState> states;
   int64_t arenaT = 0, arenaR = 0; ///< Arena bytes = T arenaT + R arenaR.
   int64_t logits = -1, finalHidden = -1;
+
+  /// Gives every buffer its offset, and the arena its size.
+  void place();
 
   /// Bytes of the arena for a step of `tokens` and `rows`.
   int64_t arenaBytes(int64_t tokens, int64_t rows) const;
@@ -62,7 +68,9 @@ struct MemoryPlan {
 /// Bytes of `weight` once packed, all layers.
 int64_t getPackedBytes(WeightOp weight);
 
-/// Plans the module's entry. A failure was reported at its operation.
+/// Plans the module's entry, in which what a body returns can take the place
+/// of its activation (pass `ds-plan-memory` sees to it). A failure was reported
+/// at its operation.
 FailureOr<MemoryPlan> planMemory(ModuleOp module);
 
 } // namespace ds

@@ -3,6 +3,10 @@
 
 using namespace ds;
 
+Type ds::getElement(Value tensor) {
+  return cast<RankedTensorType>(tensor.getType()).getElementType();
+}
+
 RegionBuilder::RegionBuilder(Region &region, ArrayRef<Type> arguments,
                              Location loc)
     : builder(region.getContext()), loc(loc) {
@@ -25,6 +29,30 @@ Value RegionBuilder::mul(Value a, Value b) {
 
 Value RegionBuilder::div(Value a, Value b) {
   return arith::DivFOp::create(builder, loc, a, b);
+}
+
+Value RegionBuilder::sqrt(Value value) {
+  return math::SqrtOp::create(builder, loc, value);
+}
+
+Value RegionBuilder::reduce(Value value) {
+  return RowReduceOp::create(builder, loc, value);
+}
+
+Value RegionBuilder::apply(Operation *op, Type element) {
+  OperationState state(loc, op->getName());
+  state.addOperands(block->getArguments());
+  state.addTypes(element);
+  state.addAttributes(op->getAttrs());
+  return builder.create(state)->getResult(0);
+}
+
+Value RegionBuilder::inlineRegion(Region &other, ValueRange arguments) {
+  IRMapping map;
+  map.map(other.getArguments(), arguments);
+  for (Operation &op : other.front().without_terminator())
+    builder.clone(op, map);
+  return map.lookupOrDefault(other.front().getTerminator()->getOperand(0));
 }
 
 Value RegionBuilder::widen(Value value) {

@@ -5,16 +5,28 @@
 
 namespace ds {
 
+/// Returns the element type of a tensor.
+Type getElement(Value tensor);
+
 /// Builds a region's one block. `arguments` are the types of its scalars.
 class RegionBuilder {
 public:
   RegionBuilder(Region &region, ArrayRef<Type> arguments, Location loc);
 
   Value argument(unsigned index) { return block->getArgument(index); }
+  ValueRange arguments() { return block->getArguments(); }
   Value constant(double value);
   Value add(Value a, Value b);
   Value mul(Value a, Value b);
   Value div(Value a, Value b);
+  Value sqrt(Value value);
+  /// Sum over the row (`ds.row_reduce`).
+  Value reduce(Value value);
+  /// Does to the arguments what `op` does to the elements of its operands.
+  Value apply(Operation *op, Type element);
+  /// Clones the code of `other` and returns what it yields. `arguments` stand
+  /// for its arguments.
+  Value inlineRegion(Region &other, ValueRange arguments);
   /// To f32, exact.
   Value widen(Value value);
   /// Rounds an f32 to `element`.

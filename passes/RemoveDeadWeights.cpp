@@ -1,5 +1,6 @@
-//===- RemoveDeadWeights.cpp - Drops weights that nothing uses ------------===//
+//===- RemoveDeadWeights.cpp - Removes weights that nothing reads ---------===//
 #include "passes/Passes.h"
+#include "passes/WeightTools.h"
 
 namespace ds {
 #define GEN_PASS_DEF_REMOVEDEADWEIGHTS
@@ -11,23 +12,7 @@ using namespace ds;
 namespace {
 struct RemoveDeadWeights : ds::impl::RemoveDeadWeightsBase<RemoveDeadWeights> {
   void runOnOperation() override {
-    SmallVector<GetWeightOp> unused;
-    llvm::StringMap<bool> used;
-    getOperation().walk([&](GetWeightOp get) {
-      if (get->use_empty())
-        unused.push_back(get);
-      else
-        used[get.getWeight()] = true;
-    });
-    for (GetWeightOp get : unused)
-      get.erase();
-    SmallVector<WeightOp> weights(getOperation().getOps<WeightOp>());
-    for (WeightOp weight : weights) {
-      if (used.lookup(weight.getSymName()))
-        continue;
-      weight.erase();
-      ++removed;
-    }
+    removed += removeDeadWeights(getOperation());
   }
 };
 } // namespace

@@ -1,8 +1,7 @@
 //===- ds-opt.cpp - mlir-opt that knows ds --------------------------------===//
 #include "dialect/Dialect.h"
-#include "mlir/InitAllDialects.h"
-#include "mlir/InitAllPasses.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
+#include "passes/Passes.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
@@ -11,6 +10,7 @@ int main(int argc, char **argv) {
                   mlir::scf::SCFDialect, mlir::tensor::TensorDialect,
                   mlir::vector::VectorDialect, mlir::LLVM::LLVMDialect>();
   mlir::registerTransformsPasses();
+  ds::registerAllDsPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "ds optimiser\n", registry));
 }

@@ -1,0 +1,269 @@
+//===- FormHeads.cpp - Kernels that move heads ----------------------------===//
+//
+// Rope, append and slices of columns are segments of one kernel family. A
+// slice that rope or append reads costs nothing: its offset goes into the
+// segment.
+//
+//===----------------------------------------------------------------------===//
+#include "passes/FormHeads.h"
+
+using namespace ds;
+
+//===----------------------------------------------------------------------===//
+// Angles
+//===----------------------------------------------------------------------===//
+
+/// A rope for kernels that turn nothing in a function without ropes.
+static RopeAttr getAnyRope(MLIRContext *context) {
+  return RopeAttr::get(context, RopeLayout::HalfSplit, 2,
+                       FloatAttr::get(Float64Type::get(context), 1.0e4), {});
+}
+
+static RankedTensorType getAnglesType(RopeAttr rope) {
+  return RankedTensorType::get({ShapedType::kDynamic, rope.getDims()},
+                               Float32Type::get(rope.getContext()));
+}
+
+static Value getSeqArgument(func::FuncOp function) {
+  for (BlockArgument argument : function.getArguments())
+    if (isa<SeqType>(argument.getType()))
+      return argument;
+  return {};
+}
+
+AnglesTable::AnglesTable(ModuleOp module) {
+  llvm::MapVector<Operation *, SmallVector<RunOp>> runs;
+  SymbolTable symbols(module);
+  SmallVector<func::FuncOp> bodies, others;
+  module.walk([&](RunOp run) {
+    if (auto body = symbols.lookup<func::FuncOp>(run.getBody()))
+      runs[body].push_back(run);
+  });
+  for (func::FuncOp function : module.getOps<func::FuncOp>()) {
+    if (function.isExternal())
+      continue;
+    collect(function);
+    (runs.count(function) ? bodies : others).push_back(function);
+  }
+  for (func::FuncOp body : bodies)
+    for (RunOp run : runs[body])
+      for (auto &[rope, angles] : functions[body])
+        functions[run->getParentOfType<func::FuncOp>()].insert({rope, {}});
+  for (func::FuncOp function : others)
+    computeIn(function);
+  for (func::FuncOp body : bodies)
+    passTo(body, runs[body]);
+}
+
+void AnglesTable::collect(func::FuncOp function) {
+  Ropes &ropes = functions[function];
+  bool moves = false;
+  function.walk([&](Operation *op) {
+    if (auto rope = dyn_cast<RopeOp>(op))
+      ropes.insert({rope.getRope(), {}});
+    else if (auto rope = dyn_cast<RopeAppendOp>(op))
+      ropes.insert({rope.getRope(), {}});
+    moves |= isa<AppendOp, tensor::ExtractSliceOp>(op);
+  });
+  if (ropes.empty() && moves && getSeqArgument(function))
+    ropes.insert({getAnyRope(function.getContext()), {}});
+}
+
+void AnglesTable::computeIn(func::FuncOp function) {
+  OpBuilder builder = OpBuilder::atBlockBegin(&function.getBody().front());
+  for (auto &[rope, angles] : functions[function])
+    angles = KernelAnglesOp::create(builder, function.getLoc(),
+                                    getAnglesType(rope), "angles",
+                                    getSeqArgument(function), rope);
+}
+
+void AnglesTable::passTo(func::FuncOp body, ArrayRef<RunOp> runs) {
+  unsigned index = 2;
+  for (auto &[rope, angles] : functions[body]) {
+    (void)body.insertArgument(index, getAnglesType(rope), {}, body.getLoc());
+    angles = body.getArgument(index);
+    for (RunOp run : runs)
+      run->insertOperands(index, find(run, rope).second);
+    ++index;
+  }
+}
+
+std::pair<RopeAttr, Value> AnglesTable::find(Operation *op, RopeAttr rope) {
+  Ropes &ropes = functions[op->getParentOfType<func::FuncOp>()];
+  return rope ? std::make_pair(rope, ropes.lookup(rope)) : ropes.front();
+}
+
+//===----------------------------------------------------------------------===//
+// Segments
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Columns of a wider row.
+struct Columns {
+  Value row;
+  int64_t begin = 0;
+};
+} // namespace
+
+/// Returns whether all rows are taken and the columns are known.
+static bool isColumnSlice(tensor::ExtractSliceOp slice) {
+  if (slice.getSourceType().getRank() != 2 || slice.getType().getRank() != 2)
+    return false;
+  auto rows = dyn_cast<Value>(slice.getMixedSizes()[0]);
+  auto dim = rows ? rows.getDefiningOp<tensor::DimOp>() : tensor::DimOp();
+  return slice.getStaticOffset(0) == 0 && slice.getStaticStride(0) == 1 &&
+         slice.getStaticStride(1) == 1 && !slice.isDynamicOffset(1) &&
+         !slice.getType().isDynamicDim(1) && dim &&
+         dim.getSource() == slice.getSource();
+}
+
+/// Returns where the columns of `value` lie.
+static Columns findColumns(Value value) {
+  auto slice = value.getDefiningOp<tensor::ExtractSliceOp>();
+  if (!slice || !isColumnSlice(slice))
+    return {value, 0};
+  return {slice.getSource(), slice.getStaticOffset(1)};
+}
+
+/// Returns whether attention reads `state` as keys. A state that no attention
+/// reads is kept as values, whose rows lie together.
+static SegmentDest findView(Value state) {
+  for (OpOperand &use : state.getUses())
+    if (auto attend = dyn_cast<AttendOp>(use.getOwner()))
+      if (attend.getKeys() == state)
+        return SegmentDest::Key;
+  return SegmentDest::Value;
+}
+
+namespace {
+/// Builds kernels of the family.
+class HeadsFormer {
+public:
+  explicit HeadsFormer(ModuleOp module) : module(module), angles(module) {}
+
+  void run() {
+    forEach<RopeAppendOp>([&](RopeAppendOp op) { form(op); });
+    forEach<AppendOp>([&](AppendOp op) { form(op); });
+    forEach<RopeOp>([&](RopeOp op) { form(op); });
+    forEach<tensor::ExtractSliceOp>(
+        [&](tensor::ExtractSliceOp op) { form(op); });
+  }
+
+private:
+  ModuleOp module;
+  AnglesTable angles;
+
+  template <typename Op> void forEach(function_ref<void(Op)> form) {
+    SmallVector<Op> ops;
+    module.walk([&](Op op) { ops.push_back(op); });
+    for (Op op : ops)
+      form(op);
+  }
+
+  SegmentAttr segment(int64_t begin, int64_t heads, int64_t dim, bool rotate,
+                      SegmentDest dest) {
+    return SegmentAttr::get(module.getContext(), begin, heads, dim, rotate,
+                            dest);
+  }
+
+  KernelHeadsOp create(Operation *op, StringRef stem, Value row, Value seq,
+                       RopeAttr rope, ArrayRef<Attribute> segments,
+                       Type result, ValueRange states) {
+    OpBuilder builder(op);
+    auto [turn, table] = angles.find(op, rope);
+    return KernelHeadsOp::create(builder, op->getLoc(), result,
+                                 states.getTypes(), stem, row, table, seq,
+                                 states, turn, builder.getArrayAttr(segments));
+  }
+
+  void form(RopeAppendOp op);
+  void form(AppendOp op);
+  void form(RopeOp op);
+  void form(tensor::ExtractSliceOp op);
+};
+} // namespace
+
+/// Erases slices and sizes of slices that nothing reads any more.
+static void eraseIfDead(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || !op->use_empty() ||
+      !isa<RopeOp, tensor::ExtractSliceOp, tensor::DimOp>(op))
+    return;
+  SmallVector<Value> operands(op->getOperands());
+  op->erase();
+  for (Value operand : operands)
+    eraseIfDead(operand);
+}
+
+static int64_t getHeads(StateType state) {
+  return state.getShape().size() == 1 ? 1 : state.getShape()[0];
+}
+
+void HeadsFormer::form(RopeAppendOp op) {
+  StateType keys = op.getKeys().getType(), values = op.getValues().getType();
+  int64_t heads = op.getHeads(), dims = keys.getShape()[1];
+  int64_t first = heads * dims, second = first + keys.getWidth();
+  KernelHeadsOp kernel = create(
+      op, "rope_append", op.getInput(), op.getSeq(), op.getRope(),
+      {segment(0, heads, dims, true, SegmentDest::Result),
+       segment(first, keys.getShape()[0], dims, true, SegmentDest::Key),
+       segment(second, values.getShape()[0], values.getShape()[1], false,
+               SegmentDest::Value)},
+      op.getQuery().getType(), {op.getKeys(), op.getValues()});
+  op.getQuery().replaceAllUsesWith(kernel.getResult());
+  op.getNewKeys().replaceAllUsesWith(kernel.getNewStates()[0]);
+  op.getNewValues().replaceAllUsesWith(kernel.getNewStates()[1]);
+  op.erase();
+}
+
+/// Also takes in the rope of the rows, if only the append reads it and the
+/// heads are the state's.
+void HeadsFormer::form(AppendOp op) {
+  StateType state = op.getState().getType();
+  int64_t heads = getHeads(state);
+  Value input = op.getInput();
+  auto rope = input.getDefiningOp<RopeOp>();
+  if (rope && (!rope->hasOneUse() || rope.getSeq() != op.getSeq() ||
+               static_cast<int64_t>(rope.getHeads()) != heads))
+    rope = {};
+  Columns columns = findColumns(rope ? rope.getInput() : input);
+  KernelHeadsOp kernel = create(
+      op, "append", columns.row, op.getSeq(), rope ? rope.getRope() : RopeAttr(),
+      segment(columns.begin, heads, state.getWidth() / heads, bool(rope),
+              findView(op.getResult())),
+      Type(), op.getState());
+  op.replaceAllUsesWith(kernel.getNewStates()[0]);
+  op.erase();
+  eraseIfDead(input);
+}
+
+void HeadsFormer::form(RopeOp op) {
+  Value input = op.getInput();
+  int64_t heads = op.getHeads();
+  Columns columns = findColumns(input);
+  KernelHeadsOp kernel =
+      create(op, "rope", columns.row, op.getSeq(), op.getRope(),
+             segment(columns.begin, heads, op.getType().getDimSize(1) / heads,
+                     true, SegmentDest::Result),
+             op.getType(), {});
+  op.replaceAllUsesWith(kernel.getResult());
+  op.erase();
+  eraseIfDead(input);
+}
+
+void HeadsFormer::form(tensor::ExtractSliceOp op) {
+  if (op->use_empty())
+    return eraseIfDead(op);
+  Value seq = getSeqArgument(op->getParentOfType<func::FuncOp>());
+  if (!isColumnSlice(op) || !seq)
+    return;
+  KernelHeadsOp kernel =
+      create(op, "slice", op.getSource(), seq, {},
+             segment(op.getStaticOffset(1), 1, op.getType().getDimSize(1),
+                     false, SegmentDest::Result),
+             op.getType(), {});
+  op.replaceAllUsesWith(kernel.getResult());
+  eraseIfDead(op.getResult());
+}
+
+void ds::formHeads(ModuleOp module) { HeadsFormer(module).run(); }
