@@ -13,9 +13,10 @@ void Checker::checkModule(const Decl &decl) {
   ModuleInfo &info = modules[decl.name.name];
   info.decl = &decl;
   Scope scope;
-  bool hasConfig = false;
+  bool hasConfig = false, isValid = true;
   for (const Param &param : decl.params) {
     DslType type = resolveConstType(param.type);
+    isValid &= !type.isInvalid();
     if (type.kind == DslType::Record && !hasConfig) {
       addConfig(scope, *type.config, param.name.getLoc());
       hasConfig = true;
@@ -23,8 +24,8 @@ void Checker::checkModule(const Decl &decl) {
     declare(scope, param.name,
             makeConst(type, Dim::name(param.name.name), param.name.getLoc()));
   }
-  if (decl.kind == Decl::Model &&
-      (decl.params.size() != 1 || (!hasConfig && configs.empty())))
+  if (decl.kind == Decl::Model && isValid &&
+      (decl.params.size() != 1 || !hasConfig))
     diag.error(decl.name.getLoc(),
                "expects a model to take one config, such as '" +
                    decl.name.name + "(c: Config)'");
@@ -155,6 +156,10 @@ void Checker::checkWeight(const Weight &weight, Scope &scope) {
     return declare(scope, weight.name, symbol);
   }
   symbol.type = resolveTensor(weight.type, scope, nullptr);
+  if (symbol.type.isF32) {
+    diag.error(weight.type.loc, "expects a weight of the compute type");
+    symbol.type = {};
+  }
   if (!symbol.type.isInvalid()) {
     symbol.type.kind = DslType::Weight;
     checkParts(weight, scope, symbol.type);

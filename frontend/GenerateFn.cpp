@@ -156,9 +156,8 @@ mlir::Value Generator::getWeight(WeightInstance &weight, Frame &frame,
   weight.used = true;
   if (value)
     return value;
-  mlir::Type element = weight.isF32 ? builder.getF32Type() : compute;
   value = GetWeightOp::create(
-      builder, getLoc(loc), mlir::RankedTensorType::get(weight.dims, element),
+      builder, getLoc(loc), mlir::RankedTensorType::get(weight.dims, compute),
       weight.symbol);
   return value;
 }
@@ -257,8 +256,8 @@ Generator::Values Generator::evaluatePart(const CallExpr &call, Env &env) {
     return {};
   }
   StringRef name = llvm::cast<NameExpr>(*call.callee).text;
-  auto part = env.instance.parts.find(name.str());
-  if (part == env.instance.parts.end()) {
+  Instance *part = env.instance.findPart(name);
+  if (!part) {
     diag.error(call.loc, "expects '" + name +
                              "' to be declared for this configuration");
     return {};
@@ -269,5 +268,5 @@ Generator::Values Generator::evaluatePart(const CallExpr &call, Env &env) {
     if (!args.back())
       return {};
   }
-  return callInstance(*part->second, args, env.frame);
+  return callInstance(*part, args, env.frame);
 }

@@ -30,33 +30,54 @@ Generator::Values Generator::callLayer(const CallExpr &call,
       instantiator.getLayerArgs(env.instance, stack, index);
   if (llvm::any_of(args, [](auto &arg) { return arg.isPoison(); }))
     return {};
-  Run *last = runs.empty() ? nullptr : runs.back().get();
-  bool follows = last && last->stack == &stack &&
-                 index == last->first + last->count &&
-                 input == last->op.getResult(0);
-  if (follows && args == last->args) {
-    extendRun(*last, env);
-    return {last->op.getResult(0)};
-  }
-  Body body;
-  if (!buildBody(stack, args, input.getType(), body))
+  Body *body = getBody(stack, std::move(args), input.getType(), index);
+  if (!body)
     return {};
-  if (follows && body.fingerprint == last->body.fingerprint) {
-    extendRun(*last, env);
-    return {last->op.getResult(0)};
-  }
-  return {startRun(call, stack, std::move(args), std::move(body), index, input,
-                   seq, env)};
+  Run *last = runs.empty() ? nullptr : &runs.back();
+  if (!last || last->body != body || index != last->first + last->count ||
+      input != last->op.getResult(0))
+    return {startRun(call, *body, index, input, seq)};
+  extendRun(*last);
+  return {last->op.getResult(0)};
 }
 
 //===----------------------------------------------------------------------===//
 // Bodies
 //===----------------------------------------------------------------------===//
 
-bool Generator::buildBody(const StackInstance &stack,
-                          std::vector<ConstValue> args, mlir::Type activation,
-                          Body &body) {
-  body.instance = instantiator.instantiateLayer(stack, std::move(args));
+/// Returns the body of layer `index`: one that covers the layers before it, if
+/// it is equal, or a new one. Null after an error.
+Generator::Body *Generator::getBody(const StackInstance &stack,
+                                    std::vector<ConstValue> args,
+                                    mlir::Type activation, int64_t index) {
+  auto covers = [&](const std::unique_ptr<Body> &body) {
+    return body->stack == &stack && index >= body->first &&
+           index <= body->first + body->count;
+  };
+  auto extend = [&](Body &body) {
+    body.count = std::max(body.count, index + 1 - body.first);
+    return &body;
+  };
+  for (std::unique_ptr<Body> &body : bodies)
+    if (covers(body) && body->args == args)
+      return extend(*body);
+  auto made = std::make_unique<Body>();
+  made->stack = &stack;
+  made->args = std::move(args);
+  if (!buildBody(*made, activation))
+    return nullptr;
+  for (std::unique_ptr<Body> &body : bodies)
+    if (covers(body) && body->fingerprint == made->fingerprint)
+      return extend(*body);
+  made->first = index;
+  made->count = 1;
+  makeUnique(*made);
+  bodies.push_back(std::move(made));
+  return bodies.back().get();
+}
+
+bool Generator::buildBody(Body &body, mlir::Type activation) {
+  body.instance = instantiator.instantiateLayer(*body.stack, body.args);
   if (!body.instance)
     return false;
   body.instance->collect(body.weights, body.states);
@@ -64,14 +85,13 @@ bool Generator::buildBody(const StackInstance &stack,
   for (StateInstance *state : body.states)
     types.push_back(getStateType(*state, 1));
   mlir::Location loc = getLoc(body.instance->module->loc);
-  body.func = func::FuncOp::create(
-      loc, stack.use->module.name,
-      builder.getFunctionType(types, {}));
+  body.func = func::FuncOp::create(loc, body.stack->use->module.name,
+                                   builder.getFunctionType(types, {}));
   body.func->setPrivate();
   mlir::Block *block = body.func->addEntryBlock();
   mlir::OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(block);
-  if (!fillBody(stack, body, *block) || !checkUsed(body.weights))
+  if (!fillBody(body, *block) || !checkUsed(body.weights))
     return false;
   llvm::raw_string_ostream os(body.fingerprint);
   body.func->print(os, mlir::OpPrintingFlags().useLocalScope());
@@ -80,8 +100,7 @@ bool Generator::buildBody(const StackInstance &stack,
   return true;
 }
 
-bool Generator::fillBody(const StackInstance &stack, Body &body,
-                         mlir::Block &block) {
+bool Generator::fillBody(Body &body, mlir::Block &block) {
   Frame frame;
   for (auto [state, arg] :
        llvm::zip(body.states, block.getArguments().drop_front(2)))
@@ -99,9 +118,9 @@ bool Generator::fillBody(const StackInstance &stack, Body &body,
 }
 
 /// Gives the function and the weights of a body names of their own.
-void Generator::makeUnique(Body &body, const StackInstance &stack) {
-  StringRef name = stack.use->module.name;
-  std::string prefix = StringRef(stack.path).drop_back().str();
+void Generator::makeUnique(Body &body) {
+  StringRef name = body.stack->use->module.name;
+  std::string prefix = StringRef(body.stack->path).drop_back().str();
   auto taken = [&](unsigned number) {
     std::string suffix = number ? "_" + std::to_string(number) : "";
     return symbols.contains((name + suffix).str()) ||
@@ -132,39 +151,36 @@ void Generator::makeUnique(Body &body, const StackInstance &stack) {
 // Runs
 //===----------------------------------------------------------------------===//
 
-mlir::Value Generator::startRun(const CallExpr &call,
-                                const StackInstance &stack,
-                                std::vector<ConstValue> args, Body body,
+mlir::Value Generator::startRun(const CallExpr &call, Body &body,
                                 int64_t index, mlir::Value input,
-                                mlir::Value seq, Env &env) {
-  makeUnique(body, stack);
-  auto run = std::make_unique<Run>();
-  run->stack = &stack;
-  run->args = std::move(args);
-  run->first = index;
-  run->count = 1;
-  run->firstStateArg = entry.getNumArguments();
+                                mlir::Value seq) {
+  Run run;
+  run.body = &body;
+  run.first = index;
+  run.count = 1;
+  run.firstStateArg = entry.getNumArguments();
+  std::string suffix = body.runs ? "_" + std::to_string(body.runs) : "";
+  ++body.runs;
   Values operands = {input, seq};
   for (StateInstance *state : body.states) {
-    addStateArg(*state, 1);
+    addStateArg(*state, state->name + suffix);
     operands.push_back(entry.getArguments().back());
   }
   llvm::SmallVector<mlir::Type> types(body.func->getResultTypes());
-  run->op = RunOp::create(
+  run.op = RunOp::create(
       builder, getLoc(call.loc), types,
       mlir::FlatSymbolRefAttr::get(&context, body.func->getName()), operands,
       builder.getI64IntegerAttr(index), builder.getI64IntegerAttr(1));
-  run->body = std::move(body);
-  runs.push_back(std::move(run));
-  return runs.back()->op.getResult(0);
+  runs.push_back(run);
+  return run.op.getResult(0);
 }
 
 /// Adds one layer to a run: its states hold one more.
-void Generator::extendRun(Run &run, Env &env) {
+void Generator::extendRun(Run &run) {
   ++run.count;
   run.op.setCount(run.count);
-  for (size_t i = 0; i < run.body.states.size(); ++i) {
-    mlir::Type type = getStateType(*run.body.states[i], run.count);
+  for (size_t i = 0; i < run.body->states.size(); ++i) {
+    mlir::Type type = getStateType(*run.body->states[i], run.count);
     entry.getArgument(run.firstStateArg + i).setType(type);
     run.op.getResult(i + 1).setType(type);
   }

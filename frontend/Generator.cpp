@@ -30,8 +30,8 @@ Generator::generate(Instance &model, StringRef modelType) {
   if (!buildEntry(model))
     return {};
   builder.setInsertionPoint(entry);
-  for (std::unique_ptr<Run> &run : runs)
-    builder.insert(run->body.func.release());
+  for (std::unique_ptr<Body> &body : bodies)
+    builder.insert(body->func.release());
   builder.setInsertionPointToStart(module->getBody());
   emitWeights();
   std::string message;
@@ -108,7 +108,7 @@ bool Generator::buildEntry(Instance &model) {
   mlir::Block *block = entry.addEntryBlock();
   entryFrame.isEntry = true;
   for (StateInstance *state : states) {
-    addStateArg(*state, 1);
+    addStateArg(*state, state->name);
     entryFrame.states[state] = block->getArguments().back();
   }
   builder.setInsertionPointToEnd(block);
@@ -118,8 +118,8 @@ bool Generator::buildEntry(Instance &model) {
   Values outputs = {results[0]};
   for (StateInstance *state : states)
     outputs.push_back(entryFrame.states[state]);
-  for (std::unique_ptr<Run> &run : runs)
-    llvm::append_range(outputs, run->op.getResults().drop_front());
+  for (Run &run : runs)
+    llvm::append_range(outputs, run.op.getResults().drop_front());
   builder.setInsertionPointToEnd(block);
   func::ReturnOp::create(builder, getLoc(fn->loc), outputs);
   entry.setFunctionType(builder.getFunctionType(
@@ -127,12 +127,12 @@ bool Generator::buildEntry(Instance &model) {
   return checkUsed(entryWeights);
 }
 
-/// Adds an argument for a state of `layers` layers to the entry.
-void Generator::addStateArg(const StateInstance &state, int64_t layers) {
+/// Adds an argument for a state of one layer to the entry.
+void Generator::addStateArg(const StateInstance &state, StringRef name) {
   mlir::Block &block = entry.getBody().front();
   llvm::SmallVector<mlir::NamedAttribute> attrs = {
-      builder.getNamedAttr(kNameAttr, builder.getStringAttr(state.name))};
-  mlir::Type type = getStateType(state, layers);
+      builder.getNamedAttr(kNameAttr, builder.getStringAttr(name))};
+  mlir::Type type = getStateType(state, 1);
   unsigned index = block.getNumArguments();
   (void)entry.insertArgument(index, type, builder.getDictionaryAttr(attrs),
                              getLoc(state.decl->loc));
@@ -159,23 +159,22 @@ bool Generator::checkUsed(llvm::ArrayRef<WeightInstance *> weights) {
 void Generator::emitWeights() {
   for (WeightInstance *weight : entryWeights)
     emitWeight(*weight, nullptr);
-  for (std::unique_ptr<Run> &run : runs)
-    for (WeightInstance *weight : run->body.weights)
-      emitWeight(*weight, run.get());
+  for (std::unique_ptr<Body> &body : bodies)
+    for (WeightInstance *weight : body->weights)
+      emitWeight(*weight, body.get());
 }
 
-void Generator::emitWeight(const WeightInstance &weight, const Run *run) {
+void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
   llvm::SmallVector<StringRef> labels(weight.labels.begin(),
                                       weight.labels.end());
-  mlir::Type element = weight.isF32 ? builder.getF32Type() : compute;
   mlir::DenseI64ArrayAttr layers;
-  if (run)
-    layers = builder.getDenseI64ArrayAttr({run->first, run->count});
+  if (body)
+    layers = builder.getDenseI64ArrayAttr({body->first, body->count});
   WeightOp::create(builder, getLoc(weight.decl->loc),
                    builder.getStringAttr(weight.symbol),
                    builder.getStrArrayAttr(labels),
                    builder.getDenseI64ArrayAttr(weight.rows),
                    mlir::TypeAttr::get(
-                       mlir::RankedTensorType::get(weight.dims, element)),
+                       mlir::RankedTensorType::get(weight.dims, compute)),
                    layers, mlir::UnitAttr(), WeightLayoutAttr());
 }

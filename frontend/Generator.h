@@ -35,19 +35,21 @@ private:
     ConstScope consts;
     llvm::StringMap<mlir::Value> values;
   };
-  /// The function of a layer, not yet part of the module.
+  /// The function of consecutive layers of a stack that are equal.
   struct Body {
+    const StackInstance *stack = nullptr;
+    std::vector<ConstValue> args; ///< Of its first layer.
     std::unique_ptr<Instance> instance;
     std::vector<WeightInstance *> weights;
     std::vector<StateInstance *> states;
     mlir::OwningOpRef<mlir::func::FuncOp> func;
     std::string fingerprint; ///< Equal for equal bodies.
+    int64_t first = 0, count = 0;
+    unsigned runs = 0;
   };
-  /// Consecutive layers with one body.
+  /// Consecutive layers that pass on one activation.
   struct Run {
-    const StackInstance *stack = nullptr;
-    std::vector<ConstValue> args;
-    Body body;
+    Body *body = nullptr;
     RunOp op;
     size_t firstStateArg = 0; ///< Of the entry function.
     int64_t first = 0, count = 0;
@@ -57,12 +59,11 @@ private:
 
   // Generator.cpp: the entry function and what frames it.
   bool buildEntry(Instance &model);
-  void addStateArg(const StateInstance &state, int64_t layers);
-  void finishEntry(mlir::Value logits);
+  void addStateArg(const StateInstance &state, llvm::StringRef name);
   void setAttributes(mlir::ModuleOp module, Instance &model,
                      llvm::StringRef modelType);
   void emitWeights();
-  void emitWeight(const WeightInstance &weight, const Run *run);
+  void emitWeight(const WeightInstance &weight, const Body *body);
   bool checkUsed(llvm::ArrayRef<WeightInstance *> weights);
   mlir::Type getStateType(const StateInstance &state, int64_t layers);
   mlir::Location getLoc(llvm::SMLoc loc);
@@ -70,14 +71,14 @@ private:
   // GenerateLayers.cpp: stacks.
   Values callLayer(const ast::CallExpr &call, const StackInstance &stack,
                    int64_t index, Env &env);
-  bool buildBody(const StackInstance &stack, std::vector<ConstValue> args,
-                 mlir::Type activation, Body &body);
-  bool fillBody(const StackInstance &stack, Body &body, mlir::Block &block);
-  mlir::Value startRun(const ast::CallExpr &call, const StackInstance &stack,
-                       std::vector<ConstValue> args, Body body, int64_t index,
-                       mlir::Value input, mlir::Value seq, Env &env);
-  void extendRun(Run &run, Env &env);
-  void makeUnique(Body &body, const StackInstance &stack);
+  Body *getBody(const StackInstance &stack, std::vector<ConstValue> args,
+                mlir::Type activation, int64_t index);
+  bool buildBody(Body &body, mlir::Type activation);
+  bool fillBody(Body &body, mlir::Block &block);
+  void makeUnique(Body &body);
+  mlir::Value startRun(const ast::CallExpr &call, Body &body, int64_t index,
+                       mlir::Value input, mlir::Value seq);
+  void extendRun(Run &run);
 
   // GenerateFn.cpp: statements and expressions.
   Values callInstance(Instance &instance, Values args, Frame &frame);
@@ -104,7 +105,8 @@ private:
   mlir::Type compute;
   mlir::func::FuncOp entry;
   Frame entryFrame;
-  std::vector<std::unique_ptr<Run>> runs;
+  std::vector<std::unique_ptr<Body>> bodies;
+  std::vector<Run> runs;
   std::vector<WeightInstance *> entryWeights;
   llvm::StringSet<> symbols;
 };

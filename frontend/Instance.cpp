@@ -26,6 +26,13 @@ StateInstance *Instance::findState(StringRef name) {
   return nullptr;
 }
 
+Instance *Instance::findPart(StringRef name) {
+  for (auto &entry : parts)
+    if (entry.first == name)
+      return entry.second.get();
+  return nullptr;
+}
+
 void Instance::collect(std::vector<WeightInstance *> &allWeights,
                        std::vector<StateInstance *> &allStates) {
   for (const std::unique_ptr<StateInstance> &state : states)
@@ -151,7 +158,6 @@ bool Instantiator::addWeight(Instance &instance, const Weight &decl) {
   auto weight = std::make_unique<WeightInstance>();
   weight->decl = &decl;
   weight->symbol = instance.path + name;
-  weight->isF32 = static_cast<bool>(decl.type.name);
   if (!evalDims(decl.type, instance.scope, weight->dims) ||
       !addRows(instance, *weight))
     return false;
@@ -209,7 +215,7 @@ bool Instantiator::addUse(Instance &instance, const Use &use) {
                      label.empty() ? label : label + ".");
     if (!part)
       return false;
-    instance.parts[name] = std::move(part);
+    instance.parts.emplace_back(name, std::move(part));
     return true;
   }
   std::optional<int64_t> first = evaluator.evalInt(*use.first, instance.scope);

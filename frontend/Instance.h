@@ -14,7 +14,6 @@ namespace ds {
 struct WeightInstance {
   std::string symbol; ///< "layer.attention.q".
   const ast::Weight *decl = nullptr;
-  bool isF32 = false;
   std::vector<int64_t> dims;
   std::vector<std::string> labels; ///< `{i}` stands for the layer.
   std::vector<int64_t> rows;       ///< Of each label.
@@ -46,11 +45,12 @@ struct Instance {
   std::map<std::string, std::unique_ptr<WeightInstance>> weights;
   std::map<std::string, std::string> tied; ///< Another name of a weight.
   std::vector<std::unique_ptr<StateInstance>> states;
-  std::map<std::string, std::unique_ptr<Instance>> parts;
+  std::vector<std::pair<std::string, std::unique_ptr<Instance>>> parts;
   std::map<std::string, StackInstance> stacks;
 
   WeightInstance *findWeight(llvm::StringRef name);
   StateInstance *findState(llvm::StringRef name);
+  Instance *findPart(llvm::StringRef name);
   /// Lists weights and states of this instance and of its parts.
   void collect(std::vector<WeightInstance *> &allWeights,
                std::vector<StateInstance *> &allStates);

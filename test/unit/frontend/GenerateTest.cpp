@@ -7,8 +7,9 @@ namespace {
 /// A model whose layers differ: narrow ones first, then wide ones.
 constexpr const char *kStack = R"(
 config C {
-  d, n, first : dim
-  period      : dim = 1000
+  d, n   : dim
+  first  : int
+  period : dim = 1000
 }
 
 module Layer(c: C, i: int) {
@@ -94,6 +95,29 @@ TEST_F(Generate, WeightsOfDistinctBodiesHaveTheirOwnLayers) {
   EXPECT_EQ(second.getRows(), (llvm::ArrayRef<int64_t>{7, 1}));
   EXPECT_EQ(mlir::cast<mlir::StringAttr>(second.getLabels()[1]).getValue(),
             "layers.{i}.right");
+}
+
+TEST_F(Generate, RunsBesideOthersShareTheirBody) {
+  std::string text = kStack;
+  text.replace(text.find("x = layer[i](x, s)"), 18,
+               "x = layer[i](x, s)\n"
+               "      if i == 1 {\n        x = x + x\n      }\n"
+               "      if i == 3 {\n        x = layer[2](x, s)\n      }");
+  auto module =
+      compile(text, R"({"model_type": "m", "d": 8, "n": 5, "first": 0})");
+  ASSERT_TRUE(module) << errors;
+  std::vector<ds::RunOp> runs = collect<ds::RunOp>(*module);
+  ASSERT_EQ(runs.size(), 4u);
+  int64_t expected[4][2] = {{0, 2}, {2, 2}, {2, 1}, {4, 1}};
+  for (unsigned i = 0; i < 4; ++i) {
+    EXPECT_EQ(runs[i].getBody(), "Layer");
+    EXPECT_EQ(static_cast<int64_t>(runs[i].getFirst()), expected[i][0]);
+    EXPECT_EQ(static_cast<int64_t>(runs[i].getCount()), expected[i][1]);
+  }
+  auto weight =
+      mlir::SymbolTable(*module).lookup<ds::WeightOp>("layer.norm");
+  ASSERT_TRUE(weight);
+  EXPECT_EQ(*weight.getLayers(), (llvm::ArrayRef<int64_t>{0, 5}));
 }
 
 TEST_F(Generate, TimeFollowsDistinctBodies) {
