@@ -152,10 +152,17 @@ void Rewriter::escape() {
   case 'p':
   case 'P':
     return property();
-  case 'u':
-    out += "\\x{" + std::string(pattern.substr(at + 2, 4)) + "}";
-    at = at + 6 < pattern.size() ? at + 6 : pattern.size();
+  case 'u': {
+    std::string_view digits = pattern.substr(at + 2, 4);
+    if (digits.size() < 4 ||
+        digits.find_first_not_of("0123456789abcdefABCDEF") != digits.npos) {
+      problem = "expects four hexadecimal digits after \\u";
+      return;
+    }
+    out += "\\x{" + std::string(digits) + "}";
+    at += 6;
     return;
+  }
   default:
     copy(2);
   }

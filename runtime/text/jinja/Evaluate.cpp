@@ -5,7 +5,7 @@
 namespace ds::text::jinja {
 
 Value Interpreter::evaluate(const Expr &expr) {
-  countStep(expr.line);
+  countSteps(1, expr.line);
   DepthGuard guard(depth, expr.line);
   try {
     return evaluateKind(expr);

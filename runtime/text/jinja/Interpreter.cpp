@@ -8,7 +8,7 @@
 namespace ds::text::jinja {
 
 /// A template that takes more steps than this is taken to run forever.
-static constexpr int64_t maxSteps = 50'000'000;
+static constexpr int64_t maxSteps = 20'000'000;
 Interpreter::DepthGuard::DepthGuard(int &depth, int line) : depth(depth) {
   if (depth >= maxDepth)
     throw TemplateError{"expects fewer calls within each other", line};
@@ -25,8 +25,9 @@ std::string Interpreter::run(const Body &body) {
   return std::move(out);
 }
 
-void Interpreter::countStep(int line) {
-  if (++steps > maxSteps)
+void Interpreter::countSteps(int64_t count, int line) {
+  steps += count;
+  if (steps > maxSteps)
     throw TemplateError{"expects the template to end", line};
 }
 
@@ -87,7 +88,7 @@ Interpreter::Flow Interpreter::execute(const Body &body) {
 
 Interpreter::Flow Interpreter::execute(const Node &node) {
   DepthGuard guard(depth, node.line);
-  countStep(node.line);
+  countSteps(1, node.line);
   switch (node.kind) {
   case Node::Text:
     out += node.text;
@@ -173,6 +174,8 @@ Interpreter::Flow Interpreter::executeFor(const Node &node) {
   if (items.empty())
     return execute(node.orelse);
   for (size_t i = 0; i < items.size(); ++i) {
+    // An iteration makes a scope and the variable `loop`.
+    countSteps(10, node.line);
     scopes.emplace_back();
     bindTargets(node, items[i]);
     bind("loop", makeLoop(items, i));

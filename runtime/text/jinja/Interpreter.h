@@ -82,7 +82,7 @@ private:
 
   void bind(const std::string &name, Value value);
   void bindTargets(const Node &node, const Value &value);
-  void countStep(int line);
+  void countSteps(int64_t count, int line);
 
   /// Variables from the outermost scope to the innermost.
   std::vector<Dict> scopes;
