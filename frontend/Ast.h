@@ -28,13 +28,24 @@ struct Ident {
 
 struct Expr {
   enum Kind {
-    Int, Float, String, Bool, Null, Name, Member, Index, Call, Unary, Binary,
+    Int,
+    Float,
+    String,
+    Bool,
+    Null,
+    Name,
+    Member,
+    Index,
+    Call,
+    Unary,
+    Binary,
     List
   };
   Expr(Kind kind, llvm::SMLoc loc) : kind(kind), loc(loc) {}
   virtual ~Expr() = default;
   const Kind kind;
-  llvm::SMLoc loc; ///< Where it begins; of a binary one, its operator.
+  llvm::SMLoc loc;     ///< Where it begins; of a binary one, its operator.
+  unsigned height = 1; ///< Levels of the tree below and with it.
 };
 using ExprPtr = std::unique_ptr<Expr>;
 
@@ -122,7 +133,18 @@ struct TypeExpr {
 
 struct Item {
   enum Kind {
-    Field, Ignore, Let, Require, Weight, State, Use, Fn, Assign, Return, If, For
+    Field,
+    Ignore,
+    Let,
+    Require,
+    Weight,
+    State,
+    Use,
+    Fn,
+    Assign,
+    Return,
+    If,
+    For
   };
   Item(Kind kind, llvm::SMLoc loc) : kind(kind), loc(loc) {}
   virtual ~Item() = default;

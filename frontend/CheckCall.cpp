@@ -42,10 +42,10 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
   }
   if (isIndexed != (symbol->type.kind == DslType::Stack)) {
     diag.error(callee->loc,
-               isIndexed ? "expects no index, since '" + name->text +
-                               "' is one part"
-                         : "expects an index, since '" + name->text +
-                               "' is a stack of layers");
+               isIndexed
+                   ? "expects no index, since '" + name->text + "' is one part"
+                   : "expects an index, since '" + name->text +
+                         "' is a stack of layers");
     return {DslType()};
   }
   return checkPart(call, *symbol->type.part, scope);
@@ -70,8 +70,7 @@ static std::string describe(DslType::Kind kind) {
   }
 }
 
-DslType Checker::checkOp(const CallExpr &call, const OpInfo &op,
-                         Scope &scope) {
+DslType Checker::checkOp(const CallExpr &call, const OpInfo &op, Scope &scope) {
   CheckCall checked{diag, op.name, call.loc, {}, {}, {}};
   bool ok = checkOperands(call, op, scope, checked);
   ok &= checkKeywords(call, op, scope, checked);
@@ -117,10 +116,7 @@ bool Checker::checkKeywords(const CallExpr &call, const OpInfo &op,
   for (const Argument &arg : call.args) {
     if (!arg.name)
       continue;
-    const auto *keyword = llvm::find_if(
-        op.keywords, [&](auto &each) { return arg.name.name == each.name; })
-        .base();
-    if (keyword != op.keywords.data() + op.keywords.size()) {
+    if (const OpInfo::Keyword *keyword = op.findKeyword(arg.name.name)) {
       ok &= checkKeyword(arg, *keyword, scope, checked);
       continue;
     }
@@ -139,8 +135,8 @@ bool Checker::checkKeywords(const CallExpr &call, const OpInfo &op,
       return arg.name.name == keyword.name;
     });
     if (!given)
-      diag.error(call.loc, Twine(op.name) + " expects attribute '" +
-                               keyword.name + "'");
+      diag.error(call.loc,
+                 Twine(op.name) + " expects attribute '" + keyword.name + "'");
     ok = false;
   }
   return ok;
@@ -149,8 +145,7 @@ bool Checker::checkKeywords(const CallExpr &call, const OpInfo &op,
 bool Checker::checkKeyword(const Argument &arg, const OpInfo::Keyword &keyword,
                            Scope &scope, CheckCall &checked) {
   if (checked.has(keyword.name)) {
-    diag.error(arg.name.getLoc(),
-               "'" + arg.name.name + "' is given twice");
+    diag.error(arg.name.getLoc(), "'" + arg.name.name + "' is given twice");
     return false;
   }
   CheckCall::Keyword entry;
@@ -158,8 +153,8 @@ bool Checker::checkKeyword(const Argument &arg, const OpInfo::Keyword &keyword,
   if (keyword.kind == DslType::Invalid) {
     auto *name = llvm::dyn_cast<NameExpr>(arg.value.get());
     if (!name || name->text != "f32") {
-      diag.error(arg.value->loc, "expects element type 'f32', got '" +
-                                     spell(*arg.value) + "'");
+      diag.error(arg.value->loc,
+                 "expects element type 'f32', got '" + spell(*arg.value) + "'");
       return false;
     }
     checked.keywords[keyword.name] = entry;
@@ -169,8 +164,9 @@ bool Checker::checkKeyword(const Argument &arg, const OpInfo::Keyword &keyword,
   bool fits = entry.type.kind == keyword.kind ||
               (keyword.kind == DslType::Float && entry.type.isNumber());
   if (!fits) {
-    mismatch(*arg.value, DslType(keyword.kind).str() + " for '" +
-                             keyword.name + "'", entry.type);
+    mismatch(*arg.value,
+             DslType(keyword.kind).str() + " for '" + keyword.name + "'",
+             entry.type);
     return false;
   }
   if (entry.type.kind == DslType::Int)
@@ -223,10 +219,10 @@ std::vector<DslType> Checker::checkPart(const CallExpr &call, const Use &use,
   if (!signature.valid)
     return {DslType()};
   if (call.args.size() != signature.params.size()) {
-    diag.error(call.loc,
-               "expects " + countOf(signature.params.size(), "argument") +
-                   " for part '" + use.name.name + "', got " +
-                   Twine(call.args.size()));
+    diag.error(call.loc, "expects " +
+                             countOf(signature.params.size(), "argument") +
+                             " for part '" + use.name.name + "', got " +
+                             Twine(call.args.size()));
     diag.note(use.name.getLoc(), "it is declared here");
     return signature.results;
   }

@@ -121,8 +121,8 @@ DslType Checker::checkBinary(const BinaryExpr &expr, Scope &scope) {
   if (op == "??" || op == "==" || op == "!=") {
     DslType both = join(left, right);
     if (!left.isConst() || both.isInvalid())
-      return mismatch(*expr.right, left.str() + " as on the left of '" + op +
-                                       "'", right);
+      return mismatch(*expr.right,
+                      left.str() + " as on the left of '" + op + "'", right);
     both.nullable = right.nullable;
     return op == "??" ? both : DslType(DslType::Bool);
   }

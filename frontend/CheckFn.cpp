@@ -34,8 +34,7 @@ void Checker::checkFn(const Fn &fn, Scope &scope) {
   info.signature = own;
 }
 
-void Checker::checkSignature(const Fn &fn, Scope &scope,
-                             Signature &signature) {
+void Checker::checkSignature(const Fn &fn, Scope &scope, Signature &signature) {
   signature.valid = true;
   for (const Param &param : fn.params)
     signature.hasSeq |=
@@ -58,8 +57,7 @@ void Checker::checkSignature(const Fn &fn, Scope &scope,
       signature.results.push_back(resolveTensor(result, scope, &signature));
       continue;
     }
-    diag.error(result.loc,
-               "expects a tensor, got '" + result.name.name + "'");
+    diag.error(result.loc, "expects a tensor, got '" + result.name.name + "'");
     signature.results.emplace_back();
   }
   for (const TypeExpr &result : fn.results)
@@ -79,9 +77,8 @@ void Checker::checkEntry(const Fn &fn, const Signature &signature) {
   if (fits && !signature.results[0].isInvalid())
     fits = signature.results[0].isF32 && signature.results[0].dims.size() == 2;
   if (!fits)
-    diag.error(fn.name.getLoc(),
-               "expects the model's function to be "
-               "forward(s: seq) -> f32[Tout, vocabulary]");
+    diag.error(fn.name.getLoc(), "expects the model's function to be "
+                                 "forward(s: seq) -> f32[Tout, vocabulary]");
 }
 
 //===----------------------------------------------------------------------===//
@@ -145,9 +142,9 @@ void Checker::checkReturn(const Return &statement, Scope &scope) {
   if (loops)
     diag.error(statement.loc, "expects no 'return' inside 'for'");
   if (statement.values.size() != signature->results.size())
-    diag.error(statement.loc,
-               "expects " + countOf(signature->results.size(), "value") +
-                   ", got " + Twine(statement.values.size()));
+    diag.error(statement.loc, "expects " +
+                                  countOf(signature->results.size(), "value") +
+                                  ", got " + Twine(statement.values.size()));
   for (size_t i = 0; i < statement.values.size(); ++i) {
     DslType type = checkExpr(*statement.values[i], scope);
     if (i >= signature->results.size() || type.isInvalid() ||
@@ -185,11 +182,10 @@ void Checker::mergeBranches(const If &statement, Scope &scope, Scope &left,
     } else if (symbol.type.isInvalid() || other->second.type.isInvalid()) {
       symbol.type = {};
     } else if (symbol.type != other->second.type) {
-      diag.error(other->second.loc,
-                 "expects '" + entry.first() + "' to have one type, got " +
-                     other->second.type.str());
-      diag.note(symbol.loc,
-                "the other branch assigns it " + symbol.type.str());
+      diag.error(other->second.loc, "expects '" + entry.first() +
+                                        "' to have one type, got " +
+                                        other->second.type.str());
+      diag.note(symbol.loc, "the other branch assigns it " + symbol.type.str());
       symbol.type = {};
     } else {
       if (symbol.dim != other->second.dim)
@@ -223,9 +219,9 @@ void Checker::checkFor(const For &statement, Scope &scope) {
     bool same = before.type == after.type && before.dim == after.dim;
     if (same || before.type.isInvalid() || after.type.isInvalid())
       continue;
-    diag.error(after.loc, "expects '" + entry.first() +
-                              "' to keep its type " + before.type.str() +
-                              " in 'for', got " + after.type.str());
+    diag.error(after.loc, "expects '" + entry.first() + "' to keep its type " +
+                              before.type.str() + " in 'for', got " +
+                              after.type.str());
     diag.note(before.loc, "it is assigned before the loop here");
   }
   for (auto &entry : inner.symbols)

@@ -18,7 +18,7 @@ void Checker::checkModule(const Decl &decl) {
     DslType type = resolveConstType(param.type);
     isValid &= !type.isInvalid();
     if (type.kind == DslType::Record && !hasConfig) {
-      addConfig(scope, *type.config, param.name.getLoc());
+      addConfig(scope, *type.config);
       hasConfig = true;
     }
     declare(scope, param.name,
@@ -37,14 +37,14 @@ void Checker::checkModule(const Decl &decl) {
       hasForward = true;
     }
   if (!hasForward)
-    diag.error(decl.name.getLoc(), "expects '" + decl.name.name +
-                                       "' to have a function 'forward'");
+    diag.error(decl.name.getLoc(),
+               "expects '" + decl.name.name + "' to have a function 'forward'");
   else
     checkUnused(scope);
 }
 
 /// Puts the names of a config in scope, and `c.name` as well.
-void Checker::addConfig(Scope &scope, const Decl &config, llvm::SMLoc loc) {
+void Checker::addConfig(Scope &scope, const Decl &config) {
   for (const auto &entry : configs[&config].symbols) {
     Symbol symbol = entry.second;
     symbol.used = true;
@@ -115,9 +115,8 @@ DslType Checker::resolveTensor(const TypeExpr &type, Scope &scope,
                                Signature *signature) {
   DslType result(DslType::Tensor);
   if (type.name && type.name.name != "f32") {
-    diag.error(type.name.getLoc(),
-               "expects element type 'f32' or none, got '" + type.name.name +
-                   "'");
+    diag.error(type.name.getLoc(), "expects element type 'f32' or none, got '" +
+                                       type.name.name + "'");
     return {};
   }
   result.isF32 = static_cast<bool>(type.name);
@@ -239,8 +238,9 @@ void Checker::checkUse(const Use &use, Scope &scope) {
       names.push_back(entry.first());
     llvm::sort(names);
     if (found != modules.end())
-      diag.error(use.module.getLoc(), "expects a module declared before, got '" +
-                                          use.module.name + "' itself");
+      diag.error(use.module.getLoc(),
+                 "expects a module declared before, got '" + use.module.name +
+                     "' itself");
     else
       diag.error(use.module.getLoc(), "unknown module '" + use.module.name +
                                           "'" +
@@ -252,15 +252,16 @@ void Checker::checkUse(const Use &use, Scope &scope) {
   if (use.index) {
     checkInt(*use.first, scope);
     checkInt(*use.last, scope);
-    declare(inner, use.index,
-            makeConst(DslType::Int, Dim::name(use.index.name),
-                      use.index.getLoc()));
+    declare(
+        inner, use.index,
+        makeConst(DslType::Int, Dim::name(use.index.name), use.index.getLoc()));
     if (!StringRef(use.label).contains(("{" + use.index.name + "}").str()))
-      diag.error(use.label.empty() ? use.name.getLoc()
-                                   : llvm::SMLoc::getFromPointer(
-                                         use.label.data()),
-                 "expects a label with {" + use.index.name + "}, so that each "
-                 "layer has its own weights");
+      diag.error(use.label.empty()
+                     ? use.name.getLoc()
+                     : llvm::SMLoc::getFromPointer(use.label.data()),
+                 "expects a label with {" + use.index.name +
+                     "}, so that each "
+                     "layer has its own weights");
   }
   checkUseArgs(use, found->second, inner);
   checkLabel(use.label, inner);

@@ -75,8 +75,7 @@ Checker::Symbol Checker::makeConst(DslType type, const Dim &dim,
 bool Checker::isFree(const Ident &name) {
   if (name.name == "T" || name.name == "Tout") {
     diag.error(name.getLoc(),
-               "expects another name than '" + name.name +
-                   "', which counts " +
+               "expects another name than '" + name.name + "', which counts " +
                    (name.name == "T" ? "the tokens of a step"
                                      : "the rows whose logits are asked for"));
     return false;
@@ -132,13 +131,13 @@ void Checker::redeclare(Symbol &first, const Ident &name,
   if (same || first.type.isInvalid() || second.type.isInvalid())
     return;
   bool isPart = first.type.kind == DslType::Part;
-  diag.error(name.getLoc(),
-             "expects '" + name.name + "' to have one type, got " +
-                 (isPart ? "a part with another forward"
-                         : Twine(second.type.str())) );
-  diag.note(first.loc, isPart ? Twine("the other branch declares it here")
-                              : "the other branch declares it " +
-                                    Twine(first.type.str()));
+  diag.error(
+      name.getLoc(),
+      "expects '" + name.name + "' to have one type, got " +
+          (isPart ? "a part with another forward" : Twine(second.type.str())));
+  diag.note(first.loc,
+            isPart ? Twine("the other branch declares it here")
+                   : "the other branch declares it " + Twine(first.type.str()));
 }
 
 std::vector<StringRef> Checker::getNames(Scope &scope) {

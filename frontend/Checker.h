@@ -67,12 +67,11 @@ private:
 
   // CheckModule.cpp: items of modules.
   void checkModule(const ast::Decl &module);
-  void addConfig(Scope &scope, const ast::Decl &config, llvm::SMLoc loc);
+  void addConfig(Scope &scope, const ast::Decl &config);
   void checkItems(const ast::Block &block, Scope &scope);
   void checkItem(const ast::Item &item, Scope &scope);
   void checkWeight(const ast::Weight &weight, Scope &scope);
-  void checkParts(const ast::Weight &weight, Scope &scope,
-                  const DslType &type);
+  void checkParts(const ast::Weight &weight, Scope &scope, const DslType &type);
   void checkLabel(llvm::StringRef text, Scope &scope);
   void checkState(const ast::State &state, Scope &scope);
   void checkUse(const ast::Use &use, Scope &scope);
@@ -134,8 +133,8 @@ private:
   std::map<const ast::Decl *, Scope> configs;
   std::map<const ast::Use *, Arguments> useArguments;
   std::vector<std::pair<const ast::If *, bool>> branches;
-  const ast::Decl *module = nullptr;      // Being checked.
-  const Signature *signature = nullptr;   // Of the function being checked.
+  const ast::Decl *module = nullptr;    // Being checked.
+  const Signature *signature = nullptr; // Of the function being checked.
   bool returned = false;
   unsigned loops = 0;
 };

@@ -93,7 +93,8 @@ const json::Member *Binder::findMember(const Key &key) {
     const json::Member *member = object.find(text);
     if (member && found) {
       diag.error(member->loc, "expects '" + Twine(found->key) + "' or '" +
-                                  member->key + "', which are one key, got "
+                                  member->key +
+                                  "', which are one key, got "
                                   "both");
       diag.note(found->loc, "the other one is here");
     } else if (member) {
@@ -226,8 +227,8 @@ void Binder::check(const Require &require) {
       loc = value->origin;
     values += (values.empty() ? " (" : ", ") + name + " = " + value->str();
   }
-  diag.error(loc, unquote(require.message) + values +
-                      (values.empty() ? "" : ")"));
+  diag.error(loc,
+             unquote(require.message) + values + (values.empty() ? "" : ")"));
   diag.note(require.loc, "required here");
 }
 
@@ -239,8 +240,7 @@ void Binder::reportUnknown(bool isRoot) {
     diag.error(member.loc, "unknown key '" + Twine(member.key) + "'" +
                                suggest(member.key, candidates));
     diag.note(config.name.getLoc(),
-              "config '" + config.name.name +
-                  "' neither binds nor ignores it");
+              "config '" + config.name.name + "' neither binds nor ignores it");
   }
 }
 

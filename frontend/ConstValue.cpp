@@ -1,4 +1,5 @@
-//===- ConstValue.cpp - Values that are known at compile time ------------------===//
+//===- ConstValue.cpp - Values that are known at compile time
+//------------------===//
 #include "frontend/ConstValue.h"
 #include "frontend/Lexer.h"
 #include "llvm/ADT/STLExtras.h"
@@ -10,7 +11,6 @@ using namespace ds;
 using namespace ds::ast;
 using llvm::StringRef;
 using llvm::Twine;
-
 
 ConstValue ConstValue::null() {
   ConstValue value;
@@ -75,9 +75,10 @@ std::string ConstValue::str() const {
     return quote(string);
   case List:
     return "[" +
-           llvm::join(llvm::map_range(elements,
-                                      [](const ConstValue &v) { return v.str(); }),
-                      ", ") +
+           llvm::join(
+               llvm::map_range(elements,
+                               [](const ConstValue &v) { return v.str(); }),
+               ", ") +
            "]";
   case Object:
     return "{...}";
@@ -105,8 +106,8 @@ void Evaluator::collectUses(const Expr &expr, const ConstScope &scope,
                             std::vector<Use> &uses) {
   if (auto *name = llvm::dyn_cast<NameExpr>(&expr)) {
     const ConstValue *value = scope.find(name->text);
-    bool known = llvm::any_of(
-        uses, [&](const Use &use) { return use.second == value; });
+    bool known =
+        llvm::any_of(uses, [&](const Use &use) { return use.second == value; });
     if (value && !known)
       uses.emplace_back(name->text.str(), value);
   } else if (auto *member = llvm::dyn_cast<MemberExpr>(&expr)) {
@@ -136,7 +137,7 @@ void Evaluator::noteOrigins(const Expr &expr, const ConstScope &scope) {
 }
 
 ConstValue Evaluator::fail(const Expr &expr, const ConstScope &scope,
-                      const Twine &message) {
+                           const Twine &message) {
   diag.error(expr.loc, message);
   noteOrigins(expr, scope);
   return ConstValue();
@@ -157,7 +158,8 @@ ConstValue Evaluator::eval(const Expr &expr, const ConstScope &scope) {
     return ConstValue::of(number);
   }
   case Expr::String:
-    return ConstValue::of(StringRef(unquote(llvm::cast<StringExpr>(expr).text)));
+    return ConstValue::of(
+        StringRef(unquote(llvm::cast<StringExpr>(expr).text)));
   case Expr::Bool:
     return ConstValue::of(llvm::cast<BoolExpr>(expr).text == "true");
   case Expr::Null:
@@ -177,8 +179,11 @@ ConstValue Evaluator::eval(const Expr &expr, const ConstScope &scope) {
   case Expr::List: {
     ConstValue list;
     list.kind = ConstValue::List;
-    for (const ExprPtr &element : llvm::cast<ListExpr>(expr).elements)
+    for (const ExprPtr &element : llvm::cast<ListExpr>(expr).elements) {
       list.elements.push_back(eval(*element, scope));
+      if (list.elements.back().isPoison())
+        return ConstValue();
+    }
     return list;
   }
   case Expr::Unary:
@@ -192,13 +197,15 @@ ConstValue Evaluator::eval(const Expr &expr, const ConstScope &scope) {
   return ConstValue();
 }
 
-ConstValue Evaluator::evalUnary(const UnaryExpr &expr, const ConstScope &scope) {
+ConstValue Evaluator::evalUnary(const UnaryExpr &expr,
+                                const ConstScope &scope) {
   ConstValue value = eval(*expr.operand, scope);
   if (value.isNull())
     return fail(*expr.operand, scope,
                 "expects '" + spell(*expr.operand) + "' not to be null");
   if (expr.op == "!")
-    return value.kind == ConstValue::Bool ? ConstValue::of(!value.boolean) : ConstValue();
+    return value.kind == ConstValue::Bool ? ConstValue::of(!value.boolean)
+                                          : ConstValue();
   if (value.kind == ConstValue::Float)
     return ConstValue::of(-value.number);
   if (value.kind != ConstValue::Int)
@@ -238,7 +245,7 @@ static ConstValue evalFloats(StringRef op, double left, double right) {
 }
 
 ConstValue Evaluator::evalInts(const BinaryExpr &expr, const ConstScope &scope,
-                          int64_t left, int64_t right) {
+                               int64_t left, int64_t right) {
   StringRef op = expr.op;
   int64_t result = 0;
   bool overflow = false;
@@ -249,8 +256,8 @@ ConstValue Evaluator::evalInts(const BinaryExpr &expr, const ConstScope &scope,
   else if (op == "*")
     overflow = llvm::MulOverflow(left, right, result);
   else if (op == "^")
-    return ConstValue::of(std::pow(static_cast<double>(left),
-                                   static_cast<double>(right)));
+    return ConstValue::of(
+        std::pow(static_cast<double>(left), static_cast<double>(right)));
   else if (op != "/" && op != "%")
     return evalOrder(op, left, right);
   if (overflow)
@@ -259,8 +266,8 @@ ConstValue Evaluator::evalInts(const BinaryExpr &expr, const ConstScope &scope,
     return ConstValue::of(result);
   if (right == 0 || (right == -1 && left == INT64_MIN))
     return fail(expr, scope,
-                "expects '" + spell(*expr.right) +
-                    "' to be a divisor, got " + Twine(right));
+                "expects '" + spell(*expr.right) + "' to be a divisor, got " +
+                    Twine(right));
   if (op == "%")
     return ConstValue::of(left % right);
   if (left % right)
@@ -271,7 +278,8 @@ ConstValue Evaluator::evalInts(const BinaryExpr &expr, const ConstScope &scope,
   return ConstValue::of(left / right);
 }
 
-ConstValue Evaluator::evalBinary(const BinaryExpr &expr, const ConstScope &scope) {
+ConstValue Evaluator::evalBinary(const BinaryExpr &expr,
+                                 const ConstScope &scope) {
   StringRef op = expr.op;
   ConstValue left = eval(*expr.left, scope);
   if (op == "??")
@@ -289,8 +297,8 @@ ConstValue Evaluator::evalBinary(const BinaryExpr &expr, const ConstScope &scope
   for (const auto &[side, value] :
        {std::pair(expr.left.get(), &left), std::pair(expr.right.get(), &right)})
     if (value->isNull())
-      return fail(*side, scope, "expects '" + spell(*side) +
-                                    "' not to be null");
+      return fail(*side, scope,
+                  "expects '" + spell(*side) + "' not to be null");
   if (op == "&&" || op == "||")
     return right.kind == ConstValue::Bool ? right : ConstValue();
   if (left.kind == ConstValue::Int && right.kind == ConstValue::Int)

@@ -1,4 +1,5 @@
-//===- ConstValue.h - Values that are known at compile time ----------*- C++ -*-===//
+//===- ConstValue.h - Values that are known at compile time ----------*- C++
+//-*-===//
 //
 // What config.json gives and what the text computes from it.
 //
@@ -50,7 +51,7 @@ struct Record {
     ConstValue value;
   };
   const ast::Decl *config = nullptr;
-  std::vector<Entry> entries; ///< Fields in the order of the text.
+  std::vector<Entry> entries;        ///< Fields in the order of the text.
   llvm::StringMap<ConstValue> names; ///< Fields, by both names, and lets.
 };
 
@@ -84,9 +85,9 @@ private:
   ConstValue evalUnary(const ast::UnaryExpr &expr, const ConstScope &scope);
   ConstValue evalBinary(const ast::BinaryExpr &expr, const ConstScope &scope);
   ConstValue evalInts(const ast::BinaryExpr &expr, const ConstScope &scope,
-                 int64_t left, int64_t right);
+                      int64_t left, int64_t right);
   ConstValue fail(const ast::Expr &expr, const ConstScope &scope,
-             const llvm::Twine &message);
+                  const llvm::Twine &message);
 
   Diagnostics &diag;
 };

@@ -14,7 +14,7 @@ void Diagnostics::error(SMLoc loc, const Twine &message) {
   silent = !reported.insert(key).second;
   if (silent)
     return;
-  places.push_back(loc.getPointer());
+  lines.insert(getLine(loc));
   silent = ++errors > limit;
   if (!silent)
     sources.PrintMessage(os, loc, SourceMgr::DK_Error, message);
@@ -33,14 +33,18 @@ void Diagnostics::error(const Twine &message) {
     os << "error: " << message << "\n";
 }
 
+/// Returns where the line of `loc` begins.
+const char *Diagnostics::getLine(SMLoc loc) const {
+  const llvm::MemoryBuffer *buffer =
+      sources.getMemoryBuffer(sources.FindBufferContainingLoc(loc));
+  const char *place = loc.getPointer();
+  while (place > buffer->getBufferStart() && place[-1] != '\n')
+    --place;
+  return place;
+}
+
 bool Diagnostics::hasErrorOnLine(SMLoc loc) const {
-  for (const char *place : places) {
-    const char *first = std::min(place, loc.getPointer());
-    const char *last = std::max(place, loc.getPointer());
-    if (!StringRef(first, last - first).contains('\n'))
-      return true;
-  }
-  return false;
+  return lines.contains(getLine(loc));
 }
 
 std::string ds::countOf(size_t count, StringRef noun) {
@@ -62,8 +66,7 @@ StringRef ds::findClosest(StringRef name,
   return best;
 }
 
-std::string ds::suggest(StringRef name,
-                        llvm::ArrayRef<StringRef> candidates) {
+std::string ds::suggest(StringRef name, llvm::ArrayRef<StringRef> candidates) {
   StringRef closest = findClosest(name, candidates);
   if (closest.empty())
     return "";

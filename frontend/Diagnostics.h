@@ -6,11 +6,11 @@
 //===----------------------------------------------------------------------===//
 #ifndef DS_FRONTEND_DIAGNOSTICS_H
 #define DS_FRONTEND_DIAGNOSTICS_H
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/Twine.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
-#include <vector>
 
 namespace ds {
 
@@ -40,10 +40,12 @@ public:
   llvm::SourceMgr &getSources() { return sources; }
 
 private:
+  const char *getLine(llvm::SMLoc loc) const;
+
   llvm::SourceMgr &sources;
   llvm::raw_ostream &os;
   llvm::StringSet<> reported;
-  std::vector<const char *> places;
+  llvm::DenseSet<const char *> lines; // Beginnings of those with an error.
   unsigned limit;
   unsigned errors = 0;
   bool silent = false; // The last error was not printed.

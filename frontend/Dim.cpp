@@ -38,10 +38,9 @@ Dim operator*(const Dim &a, const Dim &b) {
     for (const auto &[right, rightFactor] : b.terms) {
       Dim::Monomial names = left;
       names.insert(names.end(), right.begin(), right.end());
-      product =
-          product + Dim::term(std::move(names),
-                              wrap(static_cast<uint64_t>(leftFactor) *
-                                   static_cast<uint64_t>(rightFactor)));
+      product = product + Dim::term(std::move(names),
+                                    wrap(static_cast<uint64_t>(leftFactor) *
+                                         static_cast<uint64_t>(rightFactor)));
     }
   return product;
 }

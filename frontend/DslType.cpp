@@ -1,4 +1,5 @@
-//===- DslType.cpp - Types of the model language -----------------------------===//
+//===- DslType.cpp - Types of the model language
+//-----------------------------===//
 #include "frontend/DslType.h"
 
 using namespace ds;
@@ -18,8 +19,8 @@ bool DslType::operator==(const DslType &other) const {
 
 static const char *getName(DslType::Kind kind) {
   static const char *const names[] = {
-      "invalid", "null",  "bool",   "int",    "float", "string", "list",
-      "record",  "seq",   "tensor", "weight", "state", "part",   "stack"};
+      "invalid", "null", "bool",   "int",    "float", "string", "list",
+      "record",  "seq",  "tensor", "weight", "state", "part",   "stack"};
   return names[kind];
 }
 

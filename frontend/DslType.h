@@ -1,4 +1,5 @@
-//===- DslType.h - Types of the model language ---------------------*- C++ -*-===//
+//===- DslType.h - Types of the model language ---------------------*- C++
+//-*-===//
 #ifndef DS_FRONTEND_DSLTYPE_H
 #define DS_FRONTEND_DSLTYPE_H
 #include "frontend/Ast.h"
@@ -12,19 +13,29 @@ struct DslType {
   enum Kind {
     Invalid,
     // What config.json gives.
-    Null, Bool, Int, Float, String, List, Record,
+    Null,
+    Bool,
+    Int,
+    Float,
+    String,
+    List,
+    Record,
     // What a step computes with.
-    Seq, Tensor, Weight, State,
+    Seq,
+    Tensor,
+    Weight,
+    State,
     // A part declared by `use`, and a stack of them.
-    Part, Stack
+    Part,
+    Stack
   };
   Kind kind = Invalid;
   bool nullable = false;
-  bool isF32 = false;               ///< Tensor kept in f32 in every mode.
-  Kind element = Invalid;           ///< Of a list.
-  std::vector<Dim> dims;            ///< Of a tensor, weight or state.
+  bool isF32 = false;                ///< Tensor kept in f32 in every mode.
+  Kind element = Invalid;            ///< Of a list.
+  std::vector<Dim> dims;             ///< Of a tensor, weight or state.
   const ast::Decl *config = nullptr; ///< Of a record.
-  const ast::Use *part = nullptr;   ///< Of a part or stack.
+  const ast::Use *part = nullptr;    ///< Of a part or stack.
 
   DslType() = default;
   DslType(Kind kind) : kind(kind) {}

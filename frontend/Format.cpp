@@ -28,7 +28,7 @@ private:
   void formatDecl(const Decl &decl);
   void formatBlock(const Block &block, unsigned level, const char *end);
   void formatBlockItem(const Item &item, unsigned level);
-  void formatIf(const If &item, unsigned level, bool chained);
+  void formatIf(const If &item, unsigned level);
   size_t formatRows(const Block &block, size_t begin, unsigned level);
   size_t findGroup(const Block &block, size_t begin, unsigned level,
                    std::vector<size_t> &widths);
@@ -63,8 +63,7 @@ void Formatter::end(const char *place) {
   last = place;
   if (next < comments.size()) {
     const char *comment = comments[next].text.begin();
-    if (comment >= place &&
-        !StringRef(place, comment - place).contains('\n')) {
+    if (comment >= place && !StringRef(place, comment - place).contains('\n')) {
       out += "  " + comments[next].text.str();
       last = comments[next++].text.end();
     }
@@ -306,12 +305,12 @@ void Formatter::formatBlockItem(const Item &item, unsigned level) {
          level);
     body = &fn->body;
   } else if (auto *loop = llvm::dyn_cast<For>(&item)) {
-    line("for " + loop->index.name.str() + " in " + spell(*loop->first) +
-             ".." + spell(*loop->last) + " {",
+    line("for " + loop->index.name.str() + " in " + spell(*loop->first) + ".." +
+             spell(*loop->last) + " {",
          level);
     body = &loop->body;
   } else {
-    formatIf(llvm::cast<If>(item), level, false);
+    formatIf(llvm::cast<If>(item), level);
     return end(item.end.getPointer());
   }
   out += "\n";
@@ -322,18 +321,18 @@ void Formatter::formatBlockItem(const Item &item, unsigned level) {
   end(item.end.getPointer());
 }
 
-void Formatter::formatIf(const If &item, unsigned level, bool chained) {
+void Formatter::formatIf(const If &item, unsigned level) {
   line("if " + spell(*item.condition) + " {", level);
   out += "\n";
   last = item.loc.getPointer();
-  bool isChain = item.hasElse && item.elseBlock.size() == 1 &&
-                 item.elseBlock[0]->kind == Item::If &&
-                 StringRef(item.elseLoc.getPointer(),
-                           item.elseBlock[0]->loc.getPointer() -
-                               item.elseLoc.getPointer())
-                         .find('{') == StringRef::npos;
-  const char *thenEnd = item.hasElse ? item.elseLoc.getPointer()
-                                     : item.end.getPointer() - 1;
+  bool isChain =
+      item.hasElse && item.elseBlock.size() == 1 &&
+      item.elseBlock[0]->kind == Item::If &&
+      StringRef(item.elseLoc.getPointer(),
+                item.elseBlock[0]->loc.getPointer() - item.elseLoc.getPointer())
+              .find('{') == StringRef::npos;
+  const char *thenEnd =
+      item.hasElse ? item.elseLoc.getPointer() : item.end.getPointer() - 1;
   formatBlock(item.thenBlock, level + 1, thenEnd);
   out.append(2 * level, ' ');
   out += "}";
@@ -342,7 +341,7 @@ void Formatter::formatIf(const If &item, unsigned level, bool chained) {
   last = item.elseLoc.getPointer();
   if (isChain) {
     out += " else ";
-    return formatIf(llvm::cast<If>(*item.elseBlock[0]), level, true);
+    return formatIf(llvm::cast<If>(*item.elseBlock[0]), level);
   }
   out += " else {\n";
   formatBlock(item.elseBlock, level + 1, item.end.getPointer() - 1);

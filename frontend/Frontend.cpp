@@ -48,9 +48,10 @@ std::optional<std::string> ds::readFile(StringRef path,
 //===----------------------------------------------------------------------===//
 
 /// Returns config.json's model_type if `model` serves it.
-static std::optional<std::string>
-getModelType(const ast::Decl &model, const json::Value &config,
-             StringRef specName, Diagnostics &diag) {
+static std::optional<std::string> getModelType(const ast::Decl &model,
+                                               const json::Value &config,
+                                               StringRef specName,
+                                               Diagnostics &diag) {
   const json::Member *member = config.find("model_type");
   if (!member) {
     diag.error(config.loc, "expects key 'model_type'");
@@ -86,21 +87,19 @@ static void loadDialects(MLIRContext &context) {
 OwningOpRef<ModuleOp> ds::compileModel(MLIRContext &context,
                                        const SourceText &spec,
                                        const SourceText &config,
-                                       bool computeF32,
-                                       llvm::raw_ostream &os) {
+                                       bool computeF32, llvm::raw_ostream &os) {
   loadDialects(context);
   Session session(os);
   Diagnostics &diag = session.diag;
   ast::File file = parse(session.add(spec), diag);
   const ast::Decl *model =
       diag.hasErrors() ? nullptr : Checker(file, diag).check();
-  std::optional<json::Value> object =
-      json::parse(session.add(config), diag);
+  std::optional<json::Value> object = json::parse(session.add(config), diag);
   if (!model || !object)
     return {};
   if (object->kind != json::Value::Object) {
-    diag.error(object->loc, "expects an object, got " +
-                                json::describe(object->kind));
+    diag.error(object->loc,
+               "expects an object, got " + json::describe(object->kind));
     return {};
   }
   std::optional<std::string> modelType =
@@ -120,9 +119,8 @@ OwningOpRef<ModuleOp> ds::compileModel(MLIRContext &context,
   mlir::Type compute = builder.getBF16Type();
   if (computeF32)
     compute = builder.getF32Type();
-  OwningOpRef<ModuleOp> module =
-      Generator(context, instantiator, diag, compute)
-          .generate(*instance, *modelType);
+  OwningOpRef<ModuleOp> module = Generator(context, instantiator, diag, compute)
+                                     .generate(*instance, *modelType);
   return diag.hasErrors() ? OwningOpRef<ModuleOp>() : std::move(module);
 }
 

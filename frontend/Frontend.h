@@ -14,8 +14,8 @@
 namespace ds {
 
 struct FrontendOptions {
-  std::string specPath;   ///< The .ds file.
-  std::string configPath; ///< Its config.json.
+  std::string specPath;    ///< The .ds file.
+  std::string configPath;  ///< Its config.json.
   bool computeF32 = false; ///< f32 instead of bf16.
 };
 

@@ -7,7 +7,7 @@ using namespace ds::ast;
 using llvm::StringRef;
 using llvm::Twine;
 
-/// More iterations than any model has layers.
+/// More iterations of all loops together than any model has layers.
 static constexpr int64_t kMaxIterations = 65536;
 
 Generator::Values Generator::callInstance(Instance &instance, Values args,
@@ -46,8 +46,8 @@ Generator::Flow Generator::runItem(const Item &item, Env &env,
   if (auto *loop = llvm::dyn_cast<For>(&item))
     return runFor(*loop, env, results);
   if (auto *branch = llvm::dyn_cast<If>(&item)) {
-    std::optional<bool> taken = instantiator.getEvaluator().evalBool(
-        *branch->condition, env.consts);
+    std::optional<bool> taken =
+        instantiator.getEvaluator().evalBool(*branch->condition, env.consts);
     if (!taken)
       return Flow::Failed;
     return runBlock(*taken ? branch->thenBlock : branch->elseBlock, env,
@@ -62,21 +62,23 @@ Generator::Flow Generator::runItem(const Item &item, Env &env,
   return Flow::Returned;
 }
 
-Generator::Flow Generator::runFor(const For &loop, Env &env,
-                                  Values &results) {
+Generator::Flow Generator::runFor(const For &loop, Env &env, Values &results) {
   Evaluator &evaluator = instantiator.getEvaluator();
   std::optional<int64_t> first = evaluator.evalInt(*loop.first, env.consts);
   std::optional<int64_t> last = evaluator.evalInt(*loop.last, env.consts);
   if (!first || !last)
     return Flow::Failed;
-  if (*last > *first && (*first < 0 || *last - *first > kMaxIterations)) {
-    diag.error(loop.loc, "expects at most " + Twine(kMaxIterations) +
-                             " iterations from 0 on, got " + Twine(*first) +
-                             ".." + Twine(*last));
+  bool negative = *first < 0 && *last > *first;
+  if (negative || *last - *first > kMaxIterations - iterations) {
+    diag.error(loop.loc, "expects loops from 0 on with at most " +
+                             Twine(kMaxIterations) +
+                             " iterations in all, got " + Twine(*first) + ".." +
+                             Twine(*last));
     evaluator.noteOrigins(*loop.first, env.consts);
     evaluator.noteOrigins(*loop.last, env.consts);
     return Flow::Failed;
   }
+  iterations += std::max<int64_t>(*last - *first, 0);
   for (int64_t i = *first; i < *last; ++i) {
     env.consts.values[loop.index.name] = ConstValue::of(i);
     Flow flow = runBlock(loop.body, env, results);
@@ -156,9 +158,9 @@ mlir::Value Generator::getWeight(WeightInstance &weight, Frame &frame,
   weight.used = true;
   if (value)
     return value;
-  value = GetWeightOp::create(
-      builder, getLoc(loc), mlir::RankedTensorType::get(weight.dims, compute),
-      weight.symbol);
+  value = GetWeightOp::create(builder, getLoc(loc),
+                              mlir::RankedTensorType::get(weight.dims, compute),
+                              weight.symbol);
   return value;
 }
 
@@ -177,18 +179,15 @@ Generator::Values Generator::evaluateCall(const CallExpr &call, Env &env) {
 
 mlir::Value Generator::evaluateOp(const CallExpr &call, const OpInfo &op,
                                   Env &env) {
-  BuildCall build{diag, call.loc, builder, getLoc(call.loc), compute,
-                  {},   {},       {}};
+  BuildCall build{diag,    call.loc, builder, getLoc(call.loc),
+                  compute, {},       {},      {}};
   for (const Argument &arg : call.args) {
     if (!arg.name) {
       if (!addOperand(*arg.value, op.operands[build.args.size()], env, build))
         return {};
       continue;
     }
-    const OpInfo::Keyword *keyword = nullptr;
-    for (const OpInfo::Keyword &each : op.keywords)
-      if (arg.name.name == each.name)
-        keyword = &each;
+    const OpInfo::Keyword *keyword = op.findKeyword(arg.name.name);
     ConstValue value = ConstValue::null();
     if (keyword->kind != DslType::Invalid)
       value = instantiator.getEvaluator().eval(*arg.value, env.consts);
@@ -258,8 +257,8 @@ Generator::Values Generator::evaluatePart(const CallExpr &call, Env &env) {
   StringRef name = llvm::cast<NameExpr>(*call.callee).text;
   Instance *part = env.instance.findPart(name);
   if (!part) {
-    diag.error(call.loc, "expects '" + name +
-                             "' to be declared for this configuration");
+    diag.error(call.loc,
+               "expects '" + name + "' to be declared for this configuration");
     return {};
   }
   Values args;

@@ -125,8 +125,8 @@ void Generator::makeUnique(Body &body) {
     std::string suffix = number ? "_" + std::to_string(number) : "";
     return symbols.contains((name + suffix).str()) ||
            llvm::any_of(body.weights, [&](WeightInstance *weight) {
-             return symbols.contains(
-                 prefix + suffix + weight->symbol.substr(prefix.size()));
+             return symbols.contains(prefix + suffix +
+                                     weight->symbol.substr(prefix.size()));
            });
   };
   unsigned number = 0;
@@ -151,9 +151,8 @@ void Generator::makeUnique(Body &body) {
 // Runs
 //===----------------------------------------------------------------------===//
 
-mlir::Value Generator::startRun(const CallExpr &call, Body &body,
-                                int64_t index, mlir::Value input,
-                                mlir::Value seq) {
+mlir::Value Generator::startRun(const CallExpr &call, Body &body, int64_t index,
+                                mlir::Value input, mlir::Value seq) {
   Run run;
   run.body = &body;
   run.first = index;

@@ -16,13 +16,12 @@ mlir::Location Generator::getLoc(llvm::SMLoc loc) {
   return mlir::FileLineColLoc::get(&context, file, line, column);
 }
 
-mlir::Type Generator::getStateType(const StateInstance &state,
-                                   int64_t layers) {
+mlir::Type Generator::getStateType(const StateInstance &state, int64_t layers) {
   return StateType::get(&context, state.dims, compute, layers);
 }
 
-mlir::OwningOpRef<mlir::ModuleOp>
-Generator::generate(Instance &model, StringRef modelType) {
+mlir::OwningOpRef<mlir::ModuleOp> Generator::generate(Instance &model,
+                                                      StringRef modelType) {
   mlir::OwningOpRef<mlir::ModuleOp> module =
       mlir::ModuleOp::create(getLoc(model.module->loc));
   setAttributes(*module, model, modelType);
@@ -170,11 +169,10 @@ void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
   mlir::DenseI64ArrayAttr layers;
   if (body)
     layers = builder.getDenseI64ArrayAttr({body->first, body->count});
-  WeightOp::create(builder, getLoc(weight.decl->loc),
-                   builder.getStringAttr(weight.symbol),
-                   builder.getStrArrayAttr(labels),
-                   builder.getDenseI64ArrayAttr(weight.rows),
-                   mlir::TypeAttr::get(
-                       mlir::RankedTensorType::get(weight.dims, compute)),
-                   layers, mlir::UnitAttr(), WeightLayoutAttr());
+  WeightOp::create(
+      builder, getLoc(weight.decl->loc), builder.getStringAttr(weight.symbol),
+      builder.getStrArrayAttr(labels),
+      builder.getDenseI64ArrayAttr(weight.rows),
+      mlir::TypeAttr::get(mlir::RankedTensorType::get(weight.dims, compute)),
+      layers, mlir::UnitAttr(), WeightLayoutAttr());
 }

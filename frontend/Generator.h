@@ -109,6 +109,7 @@ private:
   std::vector<Run> runs;
   std::vector<WeightInstance *> entryWeights;
   llvm::StringSet<> symbols;
+  int64_t iterations = 0; // Of all loops so far.
 };
 
 } // namespace ds

@@ -55,8 +55,8 @@ const Decl *Instantiator::findModule(StringRef name) const {
   return nullptr;
 }
 
-std::unique_ptr<Instance>
-Instantiator::instantiate(const Decl &model, const ConstValue &config) {
+std::unique_ptr<Instance> Instantiator::instantiate(const Decl &model,
+                                                    const ConstValue &config) {
   return make(model, {config}, "", "");
 }
 
@@ -65,8 +65,8 @@ std::unique_ptr<Instance> Instantiator::make(const Decl &module,
                                              std::string path,
                                              std::string label) {
   if (++count > kMaxInstances) {
-    diag.error(module.loc, "expects at most " + Twine(kMaxInstances) +
-                               " parts in a model");
+    diag.error(module.loc,
+               "expects at most " + Twine(kMaxInstances) + " parts in a model");
     return nullptr;
   }
   auto instance = std::make_unique<Instance>();
@@ -113,8 +113,8 @@ bool Instantiator::addItem(Instance &instance, const Item &item) {
     const auto &branch = llvm::cast<If>(item);
     std::optional<bool> taken =
         evaluator.evalBool(*branch.condition, instance.scope);
-    return taken && addItems(instance, *taken ? branch.thenBlock
-                                              : branch.elseBlock);
+    return taken &&
+           addItems(instance, *taken ? branch.thenBlock : branch.elseBlock);
   }
   default:
     return true;
@@ -234,9 +234,9 @@ bool Instantiator::addUse(Instance &instance, const Use &use) {
   return true;
 }
 
-std::vector<ConstValue>
-Instantiator::getLayerArgs(const Instance &owner, const StackInstance &stack,
-                           int64_t index) {
+std::vector<ConstValue> Instantiator::getLayerArgs(const Instance &owner,
+                                                   const StackInstance &stack,
+                                                   int64_t index) {
   ConstScope scope;
   scope.parent = &owner.scope;
   scope.values[stack.use->index.name] = ConstValue::of(index);
@@ -268,14 +268,13 @@ std::string Instantiator::expand(StringRef quoted, const ConstScope &scope) {
     result += rest.take_front(open).str();
     const ConstValue *value = scope.find(rest.slice(open + 1, close));
     if (value)
-      result += value->kind == ConstValue::String ? value->string
-                                                  : value->str();
+      result +=
+          value->kind == ConstValue::String ? value->string : value->str();
     rest = rest.drop_front(close + 1);
   }
 }
 
-std::string Instantiator::joinLabel(const std::string &prefix,
-                                    StringRef quoted,
+std::string Instantiator::joinLabel(const std::string &prefix, StringRef quoted,
                                     const ConstScope &scope) {
   if (quoted.empty())
     return prefix.empty() ? "" : prefix.substr(0, prefix.size() - 1);

@@ -76,8 +76,8 @@ public:
 
 private:
   std::unique_ptr<Instance> make(const ast::Decl &module,
-                                 std::vector<ConstValue> args,
-                                 std::string path, std::string label);
+                                 std::vector<ConstValue> args, std::string path,
+                                 std::string label);
   bool addItems(Instance &instance, const ast::Block &block);
   bool addItem(Instance &instance, const ast::Item &item);
   bool addWeight(Instance &instance, const ast::Weight &weight);

@@ -45,9 +45,7 @@ private:
   bool readWord(StringRef word);
   void addMember(Value &object, Member member);
 
-  llvm::SMLoc here() const {
-    return llvm::SMLoc::getFromPointer(rest.data());
-  }
+  llvm::SMLoc here() const { return llvm::SMLoc::getFromPointer(rest.data()); }
   void skipBlanks() { rest = rest.ltrim(" \t\r\n"); }
   bool consume(char c) {
     skipBlanks();
@@ -200,15 +198,16 @@ bool Reader::readCodeUnit(uint32_t &unit) {
 }
 
 bool Reader::readNumber(Value &value) {
-  StringRef text = rest.take_while(
-      [](char c) { return llvm::isDigit(c) || StringRef("+-.eE").contains(c); });
+  StringRef text = rest.take_while([](char c) {
+    return llvm::isDigit(c) || StringRef("+-.eE").contains(c);
+  });
   bool isInt = text.find_first_of(".eE") == StringRef::npos;
   value.kind = isInt ? Value::Int : Value::Float;
   bool bad = isInt ? text.getAsInteger(10, value.integer)
                    : text.getAsDouble(value.number);
   if (bad) {
-    diag.error(here(), "expects a number of at most 64 bits, got '" + text +
-                           "'");
+    diag.error(here(),
+               "expects a number of at most 64 bits, got '" + text + "'");
     return false;
   }
   if (isInt)

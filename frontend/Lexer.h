@@ -60,9 +60,7 @@ private:
   void lexWord();
   void lexMark();
   void add(Token::Kind kind, size_t length);
-  llvm::SMLoc here() const {
-    return llvm::SMLoc::getFromPointer(rest.data());
-  }
+  llvm::SMLoc here() const { return llvm::SMLoc::getFromPointer(rest.data()); }
 
   llvm::StringRef rest;
   Diagnostics &diag;

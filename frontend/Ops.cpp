@@ -92,8 +92,7 @@ static DslType checkEmbedding(CheckCall &call) {
 static mlir::Value buildEmbedding(BuildCall &call) {
   mlir::Value table = call.args[0];
   auto type = getMatrix(getColumns(table), call.builder.getF32Type());
-  return EmbeddingOp::create(call.builder, call.loc, type, table,
-                             call.args[1]);
+  return EmbeddingOp::create(call.builder, call.loc, type, table, call.args[1]);
 }
 
 static DslType checkLinear(CheckCall &call) {
@@ -105,8 +104,7 @@ static DslType checkLinear(CheckCall &call) {
     call.fail(1, "a weight [rows, " + columns.str() + "]");
     return {};
   }
-  if (call.args.size() > 2 &&
-      !call.expectArg(2, getWeight({weight.dims[0]})))
+  if (call.args.size() > 2 && !call.expectArg(2, getWeight({weight.dims[0]})))
     return {};
   return DslType::tensor({call.args[0].dims[0], weight.dims[0]},
                          call.has("to"));
@@ -200,11 +198,11 @@ static RopeAttr getRope(BuildCall &call, int64_t dims) {
   RopeLayout layout = RopeLayout::HalfSplit;
   auto found = call.keywords.find("layout");
   if (found != call.keywords.end()) {
-    std::optional<RopeLayout> named =
-        symbolizeRopeLayout(found->second.string);
+    std::optional<RopeLayout> named = symbolizeRopeLayout(found->second.string);
     if (!named) {
       call.fail("layout", "expects layout to be \"half_split\" or "
-                          "\"interleaved\", got " + found->second.str());
+                          "\"interleaved\", got " +
+                              found->second.str());
       return {};
     }
     layout = *named;
@@ -222,11 +220,11 @@ static RopeAttr getRope(BuildCall &call, int64_t dims) {
   auto emitError = [&]() -> mlir::InFlightDiagnostic {
     return mlir::emitError(call.loc);
   };
-  mlir::ScopedDiagnosticHandler handler(
-      call.builder.getContext(), [&](mlir::Diagnostic &diagnostic) {
-        message = diagnostic.str();
-        return mlir::success();
-      });
+  mlir::ScopedDiagnosticHandler handler(call.builder.getContext(),
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          message = diagnostic.str();
+                                          return mlir::success();
+                                        });
   auto rope = RopeAttr::getChecked(emitError, call.builder.getContext(), layout,
                                    dims, theta, scaling);
   if (!rope)
@@ -305,30 +303,63 @@ static mlir::Value buildAttend(BuildCall &call) {
 static const std::vector<OpInfo> &getOps() {
   using T = DslType;
   static const std::vector<OpInfo> ops = {
-      {"embedding", {{"table", T::Weight}, {"sequences", T::Seq}}, {},
-       checkEmbedding, buildEmbedding},
+      {"embedding",
+       {{"table", T::Weight}, {"sequences", T::Seq}},
+       {},
+       checkEmbedding,
+       buildEmbedding},
       {"linear",
        {{"input", T::Tensor}, {"weight", T::Weight}, {"bias", T::Weight, true}},
-       {{"to", T::Invalid, true}}, checkLinear, buildLinear},
-      {"rms_norm", {{"input", T::Tensor}, {"weight", T::Weight}},
-       {{"eps", T::Float}}, checkRmsNorm, buildRmsNorm},
-      {"swiglu", {{"gate", T::Tensor}, {"up", T::Tensor}}, {}, checkSwiglu,
+       {{"to", T::Invalid, true}},
+       checkLinear,
+       buildLinear},
+      {"rms_norm",
+       {{"input", T::Tensor}, {"weight", T::Weight}},
+       {{"eps", T::Float}},
+       checkRmsNorm,
+       buildRmsNorm},
+      {"swiglu",
+       {{"gate", T::Tensor}, {"up", T::Tensor}},
+       {},
+       checkSwiglu,
        buildSwiglu},
-      {"select_rows", {{"input", T::Tensor}, {"sequences", T::Seq}}, {},
-       checkSelectRows, buildSelectRows},
-      {"rope", {{"input", T::Tensor}, {"sequences", T::Seq}},
-       {{"heads", T::Int}, {"dims", T::Int, true}, {"theta", T::Float},
-        {"scaling", T::Record, true}, {"layout", T::String, true}},
-       checkRope, buildRope},
+      {"select_rows",
+       {{"input", T::Tensor}, {"sequences", T::Seq}},
+       {},
+       checkSelectRows,
+       buildSelectRows},
+      {"rope",
+       {{"input", T::Tensor}, {"sequences", T::Seq}},
+       {{"heads", T::Int},
+        {"dims", T::Int, true},
+        {"theta", T::Float},
+        {"scaling", T::Record, true},
+        {"layout", T::String, true}},
+       checkRope,
+       buildRope},
       {"append",
-       {{"state", T::State}, {"input", T::Tensor}, {"sequences", T::Seq}}, {},
-       checkAppend, buildAppend, true},
+       {{"state", T::State}, {"input", T::Tensor}, {"sequences", T::Seq}},
+       {},
+       checkAppend,
+       buildAppend,
+       true},
       {"attend",
-       {{"query", T::Tensor}, {"keys", T::State}, {"values", T::State},
+       {{"query", T::Tensor},
+        {"keys", T::State},
+        {"values", T::State},
         {"sequences", T::Seq}},
-       {{"heads", T::Int}, {"scale", T::Float}}, checkAttend, buildAttend},
+       {{"heads", T::Int}, {"scale", T::Float}},
+       checkAttend,
+       buildAttend},
   };
   return ops;
+}
+
+const OpInfo::Keyword *OpInfo::findKeyword(StringRef keyword) const {
+  for (const Keyword &each : keywords)
+    if (keyword == each.name)
+      return &each;
+  return nullptr;
 }
 
 const OpInfo *ds::findOp(StringRef name) {
@@ -351,8 +382,8 @@ mlir::Value ds::buildAdd(mlir::OpBuilder &builder, mlir::Location loc,
     auto type = mlir::cast<RankedTensorType>(value.getType());
     if (type.getElementType().isF32())
       return value;
-    return arith::ExtFOp::create(builder, loc,
-                                 type.clone(builder.getF32Type()), value);
+    return arith::ExtFOp::create(builder, loc, type.clone(builder.getF32Type()),
+                                 value);
   };
   left = widen(left);
   right = widen(right);

@@ -8,9 +8,9 @@
 #ifndef DS_FRONTEND_OPS_H
 #define DS_FRONTEND_OPS_H
 #include "dialect/LLVM.h"
+#include "frontend/ConstValue.h"
 #include "frontend/Diagnostics.h"
 #include "frontend/DslType.h"
-#include "frontend/ConstValue.h"
 
 namespace ds {
 
@@ -40,7 +40,7 @@ struct BuildCall {
   llvm::SMLoc smLoc;
   mlir::OpBuilder &builder;
   mlir::Location loc;
-  mlir::Type compute; ///< bf16 or f32.
+  mlir::Type compute;            ///< bf16 or f32.
   std::vector<mlir::Value> args; ///< Null where an optional one is absent.
   llvm::StringMap<ConstValue> keywords;
   llvm::StringMap<llvm::SMLoc> keywordLocs;
@@ -66,6 +66,8 @@ struct OpInfo {
   DslType (*check)(CheckCall &call); ///< Kinds have been checked before.
   mlir::Value (*build)(BuildCall &call);
   bool updatesState = false; ///< The result is the first operand's successor.
+
+  const Keyword *findKeyword(llvm::StringRef keyword) const;
 };
 
 /// Returns the operation called `name`, or null.
@@ -74,7 +76,7 @@ const OpInfo *findOp(llvm::StringRef name);
 /// Names of all operations.
 std::vector<llvm::StringRef> getOpNames();
 
-/// The type of `a + b`, the sum being taken in f32.
+/// Builds `a + b`, taken in f32.
 mlir::Value buildAdd(mlir::OpBuilder &builder, mlir::Location loc,
                      mlir::Value left, mlir::Value right);
 

@@ -19,6 +19,17 @@ static unsigned getPrecedence(const Token &token) {
       .Default(0);
 }
 
+/// Sets the height of an expression; null, with an error, if it is so high
+/// that walks over the tree could overflow the stack.
+ExprPtr Parser::finish(ExprPtr expr, llvm::ArrayRef<const Expr *> children) {
+  for (const Expr *child : children)
+    expr->height = std::max(expr->height, child->height + 1);
+  if (expr->height <= 200)
+    return expr;
+  diag.error(expr->loc, "expects an expression of at most 200 levels");
+  return nullptr;
+}
+
 ExprPtr Parser::parseExpr(unsigned minimum) {
   Depth nested(*this);
   if (tooDeep())
@@ -39,7 +50,8 @@ ExprPtr Parser::parseExpr(unsigned minimum) {
       fail("parentheses around one of two comparisons");
       return nullptr;
     }
-    left = std::move(binary);
+    const Expr *children[] = {binary->left.get(), binary->right.get()};
+    left = finish(std::move(binary), children);
   }
   return left;
 }
@@ -54,19 +66,28 @@ ExprPtr Parser::parseUnary() {
   auto unary = std::make_unique<UnaryExpr>(op.getLoc());
   unary->op = op.text;
   unary->operand = parseUnary();
-  return unary->operand ? std::move(unary) : nullptr;
+  if (!unary->operand)
+    return nullptr;
+  const Expr *operand = unary->operand.get();
+  return finish(std::move(unary), operand);
 }
 
 ExprPtr Parser::parsePower() {
   ExprPtr base = parsePostfix();
   if (!base || !peek().isMark("^"))
     return base;
+  Depth nested(*this);
+  if (tooDeep())
+    return nullptr;
   const Token &op = take();
   auto power = std::make_unique<BinaryExpr>(op.getLoc());
   power->op = op.text;
   power->left = std::move(base);
   power->right = parseUnary();
-  return power->right ? std::move(power) : nullptr;
+  if (!power->right)
+    return nullptr;
+  const Expr *children[] = {power->left.get(), power->right.get()};
+  return finish(std::move(power), children);
 }
 
 ExprPtr Parser::parsePostfix() {
@@ -78,22 +99,26 @@ ExprPtr Parser::parsePostfix() {
       if (!expectName(member->name, "a name after '.'"))
         return nullptr;
       member->base = std::move(base);
-      base = std::move(member);
+      const Expr *child = member->base.get();
+      base = finish(std::move(member), child);
     } else if (peek().isMark("[") && !peek().startsLine) {
       take();
       auto index = std::make_unique<IndexExpr>(loc);
       index->base = std::move(base);
-      if (!(index->index = parseExpr()) ||
-          !expectMark("]", "after the index"))
+      if (!(index->index = parseExpr()) || !expectMark("]", "after the index"))
         return nullptr;
-      base = std::move(index);
+      const Expr *children[] = {index->base.get(), index->index.get()};
+      base = finish(std::move(index), children);
     } else if (peek().isMark("(") && !peek().startsLine) {
       take();
       auto call = std::make_unique<CallExpr>(loc);
       call->callee = std::move(base);
       if (!parseArgs(call->args))
         return nullptr;
-      base = std::move(call);
+      llvm::SmallVector<const Expr *> children = {call->callee.get()};
+      for (const Argument &arg : call->args)
+        children.push_back(arg.value.get());
+      base = finish(std::move(call), children);
     } else {
       return base;
     }
@@ -121,7 +146,12 @@ ExprPtr Parser::parsePrimary() {
     return std::make_unique<NullExpr>(take().text);
   if (consumeMark("[")) {
     auto list = std::make_unique<ListExpr>(token.getLoc());
-    return parseExprList(list->elements, "]") ? std::move(list) : nullptr;
+    if (!parseExprList(list->elements, "]"))
+      return nullptr;
+    llvm::SmallVector<const Expr *> children;
+    for (const ExprPtr &element : list->elements)
+      children.push_back(element.get());
+    return finish(std::move(list), children);
   }
   if (consumeMark("(")) {
     ExprPtr inner = parseExpr();

@@ -144,9 +144,8 @@ ItemPtr Parser::parseUse() {
   auto item = std::make_unique<Use>(take().getLoc());
   if (!expectName(item->name, "the name of the part"))
     return nullptr;
-  if (consumeMark("[") &&
-      (!parseRange(item->index, item->first, item->last) ||
-       !expectMark("]", "after the range")))
+  if (consumeMark("[") && (!parseRange(item->index, item->first, item->last) ||
+                           !expectMark("]", "after the range")))
     return nullptr;
   if (!expectMark("=", "and a module") ||
       !expectName(item->module, "the name of a module") ||

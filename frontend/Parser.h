@@ -91,6 +91,8 @@ private:
     Parser &parser;
   };
   bool tooDeep();
+  ast::ExprPtr finish(ast::ExprPtr expr,
+                      llvm::ArrayRef<const ast::Expr *> children);
 
   const std::vector<Token> &tokens;
   Diagnostics &diag;

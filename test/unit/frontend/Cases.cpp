@@ -56,10 +56,9 @@ static std::vector<std::string> getDiagnostics(const std::string &output) {
       result.push_back(line);
     if (!std::regex_match(line, match, form))
       continue;
-    std::string place = match[1] == "text" ? match[2].str() + ": "
-                        : match[1] == "json"
-                            ? "json:" + match[2].str() + ": "
-                            : "models: ";
+    std::string place = match[1] == "text"   ? match[2].str() + ": "
+                        : match[1] == "json" ? "json:" + match[2].str() + ": "
+                                             : "models: ";
     result.push_back(place + match[3].str());
   }
   return result;

@@ -18,10 +18,11 @@ static void expectFormat(const std::string &text, const std::string &expected) {
 }
 
 TEST(Format, AlignsNeighbours) {
-  expectFormat(R"(module A(c: C) { weight q:[H*Dh,D] "q"; weight norm : [ D ] "norm.weight"
+  expectFormat(
+      R"(module A(c: C) { weight q:[H*Dh,D] "q"; weight norm : [ D ] "norm.weight"
 state k:[1,D]; use   a=B( c,1 ) "a" ; use part[i in 0 .. L]=Layer(c)  "layers.{i}" }
 )",
-               R"(module A(c: C) {
+      R"(module A(c: C) {
   weight q    : [H * Dh, D] "q"
   weight norm : [D]         "norm.weight"
   state k : [1, D]

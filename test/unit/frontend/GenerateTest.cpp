@@ -45,9 +45,8 @@ model M(c: C) serves "m" {
 
 class Generate : public testing::Test {
 protected:
-  mlir::OwningOpRef<mlir::ModuleOp> compile(std::string text,
-                                            std::string config,
-                                            bool computeF32 = false) {
+  mlir::OwningOpRef<mlir::ModuleOp>
+  compile(std::string text, std::string config, bool computeF32 = false) {
     errors.clear();
     llvm::raw_string_ostream os(errors);
     return ds::compileModel(context, {"model.ds", text},
@@ -114,8 +113,7 @@ TEST_F(Generate, RunsBesideOthersShareTheirBody) {
     EXPECT_EQ(static_cast<int64_t>(runs[i].getFirst()), expected[i][0]);
     EXPECT_EQ(static_cast<int64_t>(runs[i].getCount()), expected[i][1]);
   }
-  auto weight =
-      mlir::SymbolTable(*module).lookup<ds::WeightOp>("layer.norm");
+  auto weight = mlir::SymbolTable(*module).lookup<ds::WeightOp>("layer.norm");
   ASSERT_TRUE(weight);
   EXPECT_EQ(*weight.getLayers(), (llvm::ArrayRef<int64_t>{0, 5}));
 }
@@ -160,8 +158,7 @@ TEST_F(Generate, ConfigKeepsWhatTheRuntimeNeeds) {
   auto module =
       compile(kStack, R"({"model_type": "m", "d": 8, "n": 7, "first": 3})");
   ASSERT_TRUE(module) << errors;
-  auto config =
-      (*module)->getAttrOfType<mlir::DictionaryAttr>(ds::kConfigAttr);
+  auto config = (*module)->getAttrOfType<mlir::DictionaryAttr>(ds::kConfigAttr);
   ASSERT_TRUE(config);
   EXPECT_EQ(config.getAs<mlir::IntegerAttr>("n").getInt(), 7);
   EXPECT_EQ(config.getAs<mlir::IntegerAttr>("period").getInt(), 1000);

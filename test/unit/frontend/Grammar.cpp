@@ -47,7 +47,7 @@ Grammar::NodePtr Grammar::readPrimary() {
   std::string word = words[position++];
   auto node = std::make_unique<Node>(Node{Node::Name, word, {}});
   if (word == "(" || word == "[" || word == "{") {
-    node->kind = word == "(" ? Node::Sequence
+    node->kind = word == "("   ? Node::Sequence
                  : word == "[" ? Node::Optional
                                : Node::Repeat;
     node->children.push_back(readChoice());
@@ -63,8 +63,7 @@ Grammar::NodePtr Grammar::readPrimary() {
 }
 
 static bool isTokenClass(const std::string &name) {
-  return name == "NAME" || name == "INT" || name == "FLOAT" ||
-         name == "STRING";
+  return name == "NAME" || name == "INT" || name == "FLOAT" || name == "STRING";
 }
 
 void Grammar::visit(const Node &node, std::set<std::string> &names) const {

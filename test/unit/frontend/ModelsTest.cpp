@@ -116,9 +116,8 @@ TEST_P(Models, Compile) {
   std::string errors;
   llvm::raw_string_ostream os(errors);
   mlir::MLIRContext context;
-  mlir::OwningOpRef<mlir::ModuleOp> module =
-      ds::compileModel(context, {spec, readText(spec)},
-                       {"config.json", test.config}, false, os);
+  mlir::OwningOpRef<mlir::ModuleOp> module = ds::compileModel(
+      context, {spec, readText(spec)}, {"config.json", test.config}, false, os);
   ASSERT_TRUE(module) << errors;
   std::vector<ds::RunOp> runs;
   module->walk([&](ds::RunOp run) { runs.push_back(run); });

@@ -11,10 +11,9 @@
 #include <random>
 
 static std::string mutate(const std::string &text, std::mt19937 &random) {
-  static const char *const pieces[] = {"{", "}",  "(",  ")",   "[",    "]",
-                                       ",", "\"", ":",  "=",   "..",   "-",
-                                       "^", "if", "fn", "\n",  "null", "0",
-                                       "T", "x",  "é",  "999", "use",  "//"};
+  static const char *const pieces[] = {
+      "{", "}",  "(",  ")",  "[",    "]", ",", "\"", ":", "=",   "..",  "-",
+      "^", "if", "fn", "\n", "null", "0", "T", "x",  "é", "999", "use", "//"};
   std::string result = text;
   for (unsigned count = 1 + random() % 3; count && !result.empty(); --count) {
     size_t at = random() % result.size();
@@ -36,16 +35,16 @@ static std::string mutate(const std::string &text, std::mt19937 &random) {
 
 TEST(Mutation, TextsGetErrorsOrCompile) {
   std::mt19937 random(1);
-  std::string config = readText(DS_SOURCE_DIR
-                                "/test/golden/llama3-distill/config.json");
+  std::string config =
+      readText(DS_SOURCE_DIR "/test/golden/llama3-distill/config.json");
   std::string text = readText(DS_SOURCE_DIR "/models/llama.ds");
   unsigned accepted = 0;
   for (unsigned i = 0; i < 600; ++i) {
     std::string mutant = mutate(text, random), errors;
     llvm::raw_string_ostream os(errors);
     mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
-    bool ok = static_cast<bool>(ds::compileModel(
-        context, {"text", mutant}, {"json", config}, false, os));
+    bool ok = static_cast<bool>(ds::compileModel(context, {"text", mutant},
+                                                 {"json", config}, false, os));
     EXPECT_EQ(ok, errors.empty()) << mutant << errors;
     EXPECT_EQ(errors.find("expects the ds graph to be valid"),
               std::string::npos)
@@ -62,18 +61,62 @@ TEST(Mutation, TextsGetErrorsOrCompile) {
 
 TEST(Mutation, ConfigurationsGetErrorsOrCompile) {
   std::mt19937 random(2);
-  std::string config = readText(DS_SOURCE_DIR
-                                "/test/golden/llama3-distill/config.json");
+  std::string config =
+      readText(DS_SOURCE_DIR "/test/golden/llama3-distill/config.json");
   std::string text = readText(DS_SOURCE_DIR "/models/llama.ds");
   for (unsigned i = 0; i < 300; ++i) {
     std::string mutant = mutate(config, random), errors;
     llvm::raw_string_ostream os(errors);
     mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
-    bool ok = static_cast<bool>(ds::compileModel(
-        context, {"text", text}, {"json", mutant}, false, os));
+    bool ok = static_cast<bool>(
+        ds::compileModel(context, {"text", text}, {"json", mutant}, false, os));
     EXPECT_EQ(ok, errors.empty()) << mutant << errors;
     EXPECT_EQ(errors.find("expects the ds graph to be valid"),
               std::string::npos)
         << mutant << errors;
   }
+}
+
+static std::string repeat(const std::string &text, size_t count) {
+  std::string result;
+  for (size_t i = 0; i < count; ++i)
+    result += text;
+  return result;
+}
+
+/// Texts that are very long or very deep get an error as well.
+TEST(Mutation, ExcessIsAnError) {
+  size_t many = 200000;
+  std::string texts[] = {
+      "config C {\n  let a = " + repeat("(", many) + "1\n}\n",
+      "config C {\n  let a = 1" + repeat(" + 1", many) + "\n}\n",
+      "config C {\n  let a = " + repeat("-", many) + "1\n}\n",
+      "config C {\n  let a = 2" + repeat(" ^ 2", many) + "\n}\n",
+      "config C {\n  let a = a" + repeat(".a", many) + "\n}\n",
+      "config C {\n  let a = a" + repeat("(1)", many) + "\n}\n",
+      "config C {\n  let a = " + repeat("[", many) + "1\n}\n",
+      "module A() {\n" + repeat("if a {\n", many) + "}\n",
+      "module A() {\n  if a {\n  }" + repeat(" else if a {\n}", many) + "\n}",
+      repeat("{", many),
+      repeat("a b c\n", many),
+      repeat("@\n", many),
+  };
+  for (const std::string &text : texts) {
+    std::string errors;
+    llvm::raw_string_ostream os(errors);
+    EXPECT_FALSE(ds::checkSource({"text", text}, os)) << text.substr(0, 40);
+    EXPECT_NE(errors.find("error: "), std::string::npos);
+    // The line is printed, and one under it for the caret.
+    EXPECT_LT(errors.size(), 4 * text.size());
+  }
+}
+
+TEST(Mutation, DeepConfigurationsAreAnError) {
+  std::string text = readText(DS_SOURCE_DIR "/models/llama.ds"), errors;
+  llvm::raw_string_ostream os(errors);
+  mlir::MLIRContext context;
+  EXPECT_FALSE(ds::compileModel(context, {"text", text},
+                                {"json", repeat("[", 200000)}, false, os));
+  EXPECT_NE(errors.find("error: expects at most 64 levels of nesting"),
+            std::string::npos);
 }
