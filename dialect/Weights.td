@@ -39,7 +39,8 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
                        OptionalAttr<DenseI64ArrayAttr>:$layers,
                        UnitAttr:$paired,
                        OptionalAttr<Ds_WeightLayout>:$layout);
-  let assemblyFormat = "$sym_name attr-dict `:` $type";
+  let assemblyFormat =
+      "$sym_name (`layout` $layout^)? attr-dict `:` $type";
   let hasVerifier = 1;
 }
 

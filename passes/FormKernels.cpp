@@ -32,6 +32,23 @@ static std::pair<Value, Value> findRows(Value input) {
 }
 
 namespace {
+/// Norms all rows and selects after it, so that a product can do the selecting.
+struct SinkSelectRows : OpRewritePattern<RmsNormOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(RmsNormOp op,
+                                PatternRewriter &rewriter) const override {
+    auto select = op.getInput().getDefiningOp<SelectRowsOp>();
+    if (!select)
+      return rewriter.notifyMatchFailure(op, "expects selected rows");
+    Value all = RmsNormOp::create(rewriter, op.getLoc(), op.getType(),
+                                  select.getInput(), op.getWeight(),
+                                  op.getEpsAttr());
+    rewriter.replaceOpWithNewOp<SelectRowsOp>(op, op.getType(), all,
+                                              select.getSeq());
+    return success();
+  }
+};
+
 struct FormLinear : OpRewritePattern<LinearOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(LinearOp op,
@@ -78,15 +95,6 @@ struct FormRmsNorm : OpRewritePattern<RmsNormOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(RmsNormOp op,
                                 PatternRewriter &rewriter) const override {
-    // Rows are normed on their own: selecting them may come after.
-    if (auto select = op.getInput().getDefiningOp<SelectRowsOp>()) {
-      Value all = RmsNormOp::create(rewriter, op.getLoc(), op.getType(),
-                                    select.getInput(), op.getWeight(),
-                                    op.getEpsAttr());
-      rewriter.replaceOpWithNewOp<SelectRowsOp>(op, op.getType(), all,
-                                                select.getSeq());
-      return success();
-    }
     auto kernel = KernelRowOp::create(
         rewriter, op.getLoc(), op.getType(), getStem(op.getWeight(), "row"),
         ValueRange{op.getInput(), op.getWeight()});
@@ -194,10 +202,12 @@ struct FormEmbedding : OpRewritePattern<EmbeddingOp> {
 struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
   void runOnOperation() override {
     formHeads(getOperation());
-    RewritePatternSet patterns(&getContext());
+    RewritePatternSet sinking(&getContext()), patterns(&getContext());
+    sinking.add<SinkSelectRows>(&getContext());
     patterns.add<FormLinear, FormGatedLinear, FormRmsNorm, FormSwiglu,
                  FormElementwise, FormAttention, FormEmbedding>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    if (failed(applyPatternsGreedily(getOperation(), std::move(sinking))) ||
+        failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();
     WalkResult result = getOperation().walk<WalkOrder::PreOrder>(check);
     if (result.wasInterrupted())

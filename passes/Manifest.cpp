@@ -82,17 +82,22 @@ static json::Value bufferJson(const PlannedBuffer &buffer, int64_t id) {
                                               {"const", 0}}}};
 }
 
-/// The coefficients of a cost: constant, per row, per row and kept position.
+/// The coefficients of a cost (docs/artifact.md), from the cost of one token,
+/// of a second one in another sequence and of a second kept position.
 static json::Value costJson(CostInterface op) {
   Cost one = op.getCost({1, 1, 1, 1}), two = op.getCost({2, 2, 2, 1});
   Cost deep = op.getCost({1, 1, 1, 2});
-  double perRow = two.activationBytes - one.activationBytes;
+  double flopsKept = deep.flops - one.flops;
+  double stateKept = deep.stateBytes - one.stateBytes;
+  double weightRow = two.weightBytes - one.weightBytes;
+  double stateRow = two.stateBytes - one.stateBytes - stateKept;
   return json::Object{
-      {"flops_row", two.flops - one.flops},
-      {"flops_row_kept", deep.flops - one.flops},
-      {"weight_bytes", one.weightBytes},
-      {"bytes_row", perRow + (two.weightBytes - one.weightBytes)},
-      {"state_bytes_kept", deep.stateBytes - one.stateBytes}};
+      {"flops_row", two.flops - one.flops - flopsKept},
+      {"flops_row_kept", flopsKept},
+      {"weight_bytes", one.weightBytes - weightRow},
+      {"bytes_row", two.activationBytes - one.activationBytes + weightRow +
+                        stateRow},
+      {"state_bytes_kept", stateKept}};
 }
 
 static StringRef familyOf(Operation *kernel) {

@@ -13,6 +13,7 @@ using namespace ds;
 static llvm::Error writeModule(ModuleOp module, StringRef path) {
   return llvm::writeToOutput(path, [&](raw_ostream &stream) {
     module.print(stream);
+    stream << "\n";
     return llvm::Error::success();
   });
 }
