@@ -71,7 +71,8 @@ struct Flags {
 } // namespace
 
 Options ds::parseOptions(int argc, char **argv) {
-  Flags flags;
+  // LLVM's registry of options keeps pointers to these, and lld resets them.
+  static Flags flags;
   cl::HideUnrelatedOptions(
       {&flags.input, &flags.output, &flags.target, &flags.develop});
   cl::SetVersionPrinter(
