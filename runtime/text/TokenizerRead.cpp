@@ -60,6 +60,8 @@ private:
   /// Where the two long lists lie; empty if they are missing.
   Span vocabulary{0, 0}, merges{0, 0};
   std::string leftBytes, rightBytes;
+  /// The token of the merge before.
+  int32_t lastMerged = -1;
 };
 } // namespace
 
@@ -173,7 +175,12 @@ bool Reader::readMerge(JsonScan &scan) {
       appendAlphabetBytes(rightBytes, right)) {
     leftId = tokens.findBytes(leftBytes);
     rightId = tokens.findBytes(rightBytes);
-    id = tokens.findBytes(leftBytes.append(rightBytes));
+    leftBytes += rightBytes;
+    // Vocabularies list merged tokens in the order of the merges.
+    id = lastMerged + 1;
+    if (!tokens.isAlphabet(id) || tokens.bytes(id) != leftBytes)
+      id = tokens.findBytes(leftBytes);
+    lastMerged = id;
   } else {
     leftId = tokens.findWritten(left);
     rightId = tokens.findWritten(right);

@@ -43,6 +43,9 @@ public:
   /// Returns the bytes of `id`; empty for an unknown id.
   std::string_view bytes(int32_t id) const;
 
+  /// Tells whether `id` has a token that stands for the bytes it writes.
+  bool isAlphabet(int32_t id) const { return has(id) && entries[id].alphabet; }
+
   /// Tells whether `id` has a token.
   bool has(int32_t id) const;
 
