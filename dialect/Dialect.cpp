@@ -28,6 +28,12 @@ void DsDialect::initialize() {
       >();
 }
 
+void ds::registerToolDialects(DialectRegistry &registry) {
+  registry.insert<DsDialect, arith::ArithDialect, func::FuncDialect,
+                  math::MathDialect, scf::SCFDialect, tensor::TensorDialect,
+                  vector::VectorDialect, LLVM::LLVMDialect>();
+}
+
 LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
                                 ArrayRef<int64_t> shape, Type elementType,
                                 int64_t layers) {

@@ -65,6 +65,9 @@ constexpr int64_t kSplitPositions = 512;
 /// the published checkpoints' rope_type.
 llvm::SmallVector<double> getRopeFrequencies(RopeAttr rope);
 
+/// Registers ds and the dialects that its modules go through.
+void registerToolDialects(DialectRegistry &registry);
+
 /// Returns the type that a kernel sees of `weight`: with a layout, the
 /// element type is the layout's.
 RankedTensorType getPackedType(WeightOp weight);

@@ -5,10 +5,7 @@
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
-  registry.insert<ds::DsDialect, mlir::arith::ArithDialect,
-                  mlir::func::FuncDialect, mlir::math::MathDialect,
-                  mlir::scf::SCFDialect, mlir::tensor::TensorDialect,
-                  mlir::vector::VectorDialect, mlir::LLVM::LLVMDialect>();
+  ds::registerToolDialects(registry);
   mlir::registerTransformsPasses();
   ds::registerAllDsPasses();
   return mlir::asMainReturnCode(
