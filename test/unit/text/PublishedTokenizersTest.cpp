@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "runtime/text/ChatTemplate.h"
 #include "runtime/text/Tokenizer.h"
 #include "test/unit/text/Lines.h"
 
@@ -93,4 +94,27 @@ TEST(PublishedTokenizers, rolesAndTemplate) {
   EXPECT_EQ(deepseek.size(), 129280);
   EXPECT_EQ(deepseek.roles().bos.id, 0);
   EXPECT_EQ(deepseek.roles().unk.id, -1);
+}
+
+// The prompts of the recorded run of the model, one of them a conversation.
+TEST(PublishedTokenizers, promptsOfTheRecordedModel) {
+  Tokenizer tokenizer = loadTimed("smollm2");
+  std::ifstream file(std::string(DS_GOLDEN) + "/smollm2.json");
+  nlohmann::json record = nlohmann::json::parse(file);
+  for (const auto &[name, prompt] : record["prompts"].items()) {
+    Result<std::vector<int32_t>> ids =
+        tokenizer.encode(prompt["text"].get<std::string>());
+    ASSERT_TRUE(ids) << ids.error();
+    EXPECT_EQ(*ids, prompt["ids"].get<std::vector<int32_t>>()) << name;
+    EXPECT_EQ(tokenizer.decode(prompt["greedy"]), prompt["greedy_text"])
+        << name;
+  }
+  Result<ChatTemplate> chat = ChatTemplate::parse(tokenizer.chatTemplate());
+  ASSERT_TRUE(chat) << chat.error();
+  std::vector<ChatMessage> messages;
+  for (const auto &message : record["chat_messages"])
+    messages.push_back({message["role"], message["content"]});
+  Result<std::string> text = chat->render(messages, tokenizer);
+  ASSERT_TRUE(text) << text.error();
+  EXPECT_EQ(*text, record["prompts"]["chat"]["text"]);
 }
