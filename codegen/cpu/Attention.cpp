@@ -58,14 +58,18 @@ AttentionShape::AttentionShape(KernelAttentionOp op, const Isa &isa,
 // A tile
 //===----------------------------------------------------------------------===//
 
-void ds::cpu::forRowBlocks(KernelBuilder &b, Value rows, int64_t largest,
+void ds::cpu::forRowBlocks(KernelBuilder &b, const AttentionShape &shape,
+                           const AttentionTile &tile, int64_t largest,
                            function_ref<void(Value, int64_t)> body) {
+  if (tile.single) {
+    for (int64_t row = 0; row < shape.group; row += largest)
+      body(b.c(row), std::min(largest, shape.group - row));
+    return;
+  }
   Value begin = b.c(0);
   for (int64_t count = largest; count >= 1; count /= 2) {
-    Value end = count == 1
-                    ? rows
-                    : b.add(begin, b.mul(b.div(b.sub(rows, begin), count),
-                                         count));
+    Value left = b.sub(tile.rows, begin);
+    Value end = b.add(begin, b.mul(b.div(left, count), count));
     b.loop(begin, end, count, [&](Value row) { body(row, count); });
     begin = end;
   }
@@ -96,6 +100,7 @@ private:
   void packQueries();
   void forRows(function_ref<void(Value row, Value token, Value head)> body);
   void clearResults();
+  void emitSplit(bool single);
   void storeResults();
 };
 } // namespace
@@ -189,11 +194,20 @@ void AttentionEmitter::emit(Value index, Value queryTiles) {
   b.loop(b.c(0), end, kSplitPositions, [&](Value begin) {
     tile.begin = begin;
     tile.positions = b.min(b.sub(end, begin), b.c(kSplitPositions));
-    emitScores(b, shape, tile);
-    emitSoftmax(b, shape, tile);
-    emitValues(b, shape, tile);
+    Value next = b.add(begin, kSplitPositions);
+    tile.next = b.select(b.less(next, end), next, begin);
+    Value isSingle =
+        b.cmp(arith::CmpIPredicate::eq, tile.rows, b.c(shape.group));
+    b.ifThen(isSingle, [&] { emitSplit(true); }, [&] { emitSplit(false); });
   });
   storeResults();
+}
+
+void AttentionEmitter::emitSplit(bool single) {
+  tile.single = single;
+  emitScores(b, shape, tile);
+  emitSoftmax(b, shape, tile);
+  emitValues(b, shape, tile);
 }
 
 void ds::cpu::emitAttention(KernelAttentionOp op, ModuleOp module,

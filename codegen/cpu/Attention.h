@@ -56,12 +56,16 @@ struct AttentionTile {
   // Of the split.
   Value begin;     ///< Its first position.
   Value positions; ///< How many of its positions any row sees.
+  Value next;      ///< First position of the next split, or its own again.
+  /// Whether the tile is known to be of one token, `group` rows: decode.
+  bool single = false;
 };
 
 /// Calls `body(row, count)` for blocks of rows; `count` is at most `largest`
 /// and constant in each call.
-void forRowBlocks(KernelBuilder &b, Value rows, int64_t largest,
-                  function_ref<void(Value, int64_t)> body);
+void forRowBlocks(KernelBuilder &b, const AttentionShape &shape,
+                  const AttentionTile &tile, int64_t largest,
+                  function_ref<void(Value row, int64_t count)> body);
 
 /// Scaled scores of all rows with the positions of the split.
 void emitScores(KernelBuilder &b, const AttentionShape &shape,

@@ -1,7 +1,9 @@
 //===- AttentionProducts.cpp - Products with keys and with values ---------===//
 //
 // Both are blocks of rows by vectors of 16, with one accumulator for each and
-// a broadcast operand in scratch.
+// a broadcast operand in scratch. When a tile is one token, memory is what
+// limits: its first block of rows then asks for the page that is read next,
+// be it of keys or of values.
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Attention.h"
@@ -92,10 +94,14 @@ private:
 /// Rows of the largest block for `vectors` accumulators a row.
 static int64_t largestRows(KernelBuilder &b, int64_t vectors) {
   int64_t most = b.target.wide ? 24 : 5;
-  int64_t rows = 1;
-  while (rows * 2 * vectors <= most)
-    rows *= 2;
-  return rows;
+  return std::max<int64_t>(1, most / vectors);
+}
+
+/// Asks for `count` lines from `pointer` on, into the second level: there the
+/// demand misses of the first level do not wait for them.
+static void prefetchLines(KernelBuilder &b, Value pointer, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    b.prefetch(b.at(pointer, i * 64), /*level=*/2);
 }
 
 /// Returns the address of head `tile.head` in the page of `position`.
@@ -109,13 +115,23 @@ static Value getHead(KernelBuilder &b, const StateLayout &layout,
 // Scores
 //===----------------------------------------------------------------------===//
 
-/// Scores of `count` rows with the first `vectors` blocks from `keys` on.
+namespace {
+/// A page of keys that is being multiplied.
+struct KeyPage {
+  Value position;       ///< First position, in the split.
+  Value keys;           ///< The head's blocks.
+  Value next;           ///< The page that is read next, to be asked for.
+};
+} // namespace
+
+/// Scores of `count` rows with `vectors` blocks of the page from `first` on.
 static void emitScoreBlock(KernelBuilder &b, const AttentionShape &shape,
-                           const AttentionTile &tile, Value row,
-                           int64_t count, int64_t vectors, Value keys,
-                           Value position) {
+                           const AttentionTile &tile, const KeyPage &page,
+                           Value row, int64_t count, int64_t first,
+                           int64_t vectors, bool ask) {
   int64_t blockBytes = shape.keys.padded * kLanes * shape.keys.size;
   int64_t stepBytes = shape.queryBytes() * (shape.keys.isPaired() ? 2 : 1);
+  Value keys = b.at(page.keys, first * blockBytes);
   Value queries = b.at(b.at(tile.scratch, shape.queryAt),
                        b.mul(row, shape.queryStride));
   ProductBlock block(b, shape.keys.isPaired(), shape.keyDot, count, vectors);
@@ -124,34 +140,58 @@ static void emitScoreBlock(KernelBuilder &b, const AttentionShape &shape,
       [&](Value step, ValueRange carried) {
         Value left = b.at(queries, b.mul(step, stepBytes));
         Value right = b.at(keys, b.mul(step, 64));
+        if (ask) {
+          Value lines = b.add(b.mul(step, vectors * 64),
+                              b.c(first * blockBytes));
+          prefetchLines(b, b.at(page.next, lines), vectors);
+        }
         return block.step(
             carried,
             [&](int64_t r) { return b.at(left, r * shape.queryStride); },
             [&](int64_t v) { return b.at(right, v * blockBytes); });
       });
-  Value scores = b.at(b.at(tile.scratch, shape.scoreAt),
+  Value scores = b.at(b.at(tile.scratch, shape.scoreAt + first * 64),
                       b.add(b.mul(row, shape.scoreStride),
-                            b.mul(position, 4)));
+                            b.mul(page.position, 4)));
   for (int64_t r = 0; r < count; ++r)
     for (int64_t v = 0; v < vectors; ++v)
       b.store(b.mulf(sums[r * vectors + v], b.vf(shape.scale)),
               b.at(scores, r * shape.scoreStride + v * 64));
 }
 
+/// The page at `position` of the split.
+static KeyPage findKeyPage(KernelBuilder &b, const AttentionShape &shape,
+                           const AttentionTile &tile, Value position) {
+  Value at = b.add(tile.begin, position);
+  KeyPage page;
+  page.position = position;
+  page.keys = getHead(b, shape.keys, tile, tile.keyState, at);
+  if (tile.single) {
+    Value next = b.add(position, kPagePositions);
+    Value isInside = b.less(next, tile.positions);
+    page.next = b.select(
+        isInside,
+        getHead(b, shape.keys, tile, tile.keyState,
+                b.add(tile.begin, b.select(isInside, next, position))),
+        getHead(b, shape.values, tile, tile.valueState, tile.begin));
+  }
+  return page;
+}
+
 void ds::cpu::emitScores(KernelBuilder &b, const AttentionShape &shape,
                          const AttentionTile &tile) {
   int64_t vectors = b.target.wide ? kPageBlocks : 2;
-  int64_t blockBytes = shape.keys.padded * kLanes * shape.keys.size;
   b.loop(b.c(0), tile.positions, kPagePositions, [&](Value position) {
-    Value keys = getHead(b, shape.keys, tile, tile.keyState,
-                         b.add(tile.begin, position));
-    for (int64_t first = 0; first < kPageBlocks; first += vectors)
-      forRowBlocks(b, tile.rows, largestRows(b, vectors),
+    KeyPage page = findKeyPage(b, shape, tile, position);
+    for (int64_t first = 0; first < kPageBlocks; first += vectors) {
+      bool ask = tile.single;
+      forRowBlocks(b, shape, tile, largestRows(b, vectors),
                    [&](Value row, int64_t count) {
-                     emitScoreBlock(b, shape, tile, row, count, vectors,
-                                    b.at(keys, first * blockBytes),
-                                    b.add(position, first * kLanes));
+                     emitScoreBlock(b, shape, tile, page, row, count, first,
+                                    vectors, ask);
+                     ask = false;
                    });
+    }
   });
 }
 
@@ -159,11 +199,24 @@ void ds::cpu::emitScores(KernelBuilder &b, const AttentionShape &shape,
 // Values
 //===----------------------------------------------------------------------===//
 
-/// The split's sums of `count` rows for `vectors` vectors of columns.
+/// What is read after the values at `position` of the split: the next page's
+/// or the next split's first keys.
+static Value findNext(KernelBuilder &b, const AttentionShape &shape,
+                      const AttentionTile &tile, Value position) {
+  Value next = b.add(position, kPagePositions);
+  Value isInside = b.less(next, tile.positions);
+  return b.select(
+      isInside,
+      getHead(b, shape.values, tile, tile.valueState,
+              b.add(tile.begin, b.select(isInside, next, position))),
+      getHead(b, shape.keys, tile, tile.keyState, tile.next));
+}
+
+/// The split's sums of a block of rows from `row` and vectors from `first`.
 static SmallVector<Value>
 emitValueSums(KernelBuilder &b, const AttentionShape &shape,
               const AttentionTile &tile, ProductBlock &block, Value row,
-              int64_t first) {
+              int64_t first, bool ask) {
   int64_t together = shape.values.isPaired() ? 2 : 1;
   int64_t lineBytes = shape.values.padded * 4;
   int64_t stepBytes = shape.probabilityBytes() * together;
@@ -175,6 +228,9 @@ emitValueSums(KernelBuilder &b, const AttentionShape &shape,
         Value values = getHead(b, shape.values, tile, tile.valueState,
                                b.add(tile.begin, position));
         values = b.at(values, first * 64);
+        Value next;
+        if (ask)
+          next = findNext(b, shape, tile, position);
         Value from = b.at(probabilities,
                           b.mul(position, shape.probabilityBytes()));
         Value steps = b.ceilDiv(b.min(b.sub(tile.positions, position),
@@ -184,6 +240,9 @@ emitValueSums(KernelBuilder &b, const AttentionShape &shape,
             b.c(0), steps, 1, outer, [&](Value step, ValueRange carried) {
               Value left = b.at(from, b.mul(step, stepBytes));
               Value right = b.at(values, b.mul(step, lineBytes));
+              if (ask)
+                prefetchLines(b, b.at(next, b.mul(step, lineBytes)),
+                              shape.valueVectors);
               return block.step(
                   carried,
                   [&](int64_t r) {
@@ -221,13 +280,15 @@ void ds::cpu::emitValues(KernelBuilder &b, const AttentionShape &shape,
   int64_t most = b.target.wide ? 8 : 4;
   for (int64_t first = 0; first < shape.valueVectors;) {
     int64_t vectors = std::min(most, shape.valueVectors - first);
-    forRowBlocks(b, tile.rows, largestRows(b, vectors),
+    bool ask = tile.single && first == 0;
+    forRowBlocks(b, shape, tile, largestRows(b, vectors),
                  [&](Value row, int64_t count) {
                    ProductBlock block(b, shape.values.isPaired(),
                                       shape.valueDot, count, vectors);
                    SmallVector<Value> sums =
-                       emitValueSums(b, shape, tile, block, row, first);
+                       emitValueSums(b, shape, tile, block, row, first, ask);
                    mergeValues(b, shape, tile, row, count, first, sums);
+                   ask = false;
                  });
     first += vectors;
   }

@@ -8,9 +8,9 @@
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/TargetSelect.h"
 #include <atomic>
-#include <chrono>
 #include <gtest/gtest.h>
 #include <thread>
+#include <time.h>
 
 using namespace ds;
 using namespace ds::cpu;
@@ -183,12 +183,10 @@ double KernelRunner::time(StringRef symbol, ArrayRef<void *> args,
   Buffer<uint8_t> scratch(limits.scratchBytes + 64);
   double best = 1e30;
   for (int i = 0; i < repeats; ++i) {
-    auto start = std::chrono::steady_clock::now();
+    double start = getThreadSeconds();
     for (int64_t tile = 0; tile < count; ++tile)
       kernel(args.data(), dims.data(), tile, scratch.data());
-    std::chrono::duration<double> took =
-        std::chrono::steady_clock::now() - start;
-    best = std::min(best, took.count());
+    best = std::min(best, getThreadSeconds() - start);
   }
   return best;
 }
@@ -196,6 +194,13 @@ double KernelRunner::time(StringRef symbol, ArrayRef<void *> args,
 //===----------------------------------------------------------------------===//
 // Values
 //===----------------------------------------------------------------------===//
+
+double ds::cpu::getThreadSeconds() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) +
+         static_cast<double>(time.tv_nsec) * 1e-9;
+}
 
 std::vector<Variant> ds::cpu::getRunnableVariants() {
   std::vector<Variant> result;

@@ -60,7 +60,7 @@ public:
   /// `seed` on `threads` threads when `threads` is not 0.
   void run(StringRef symbol, ArrayRef<void *> args, ArrayRef<int64_t> dims,
            int threads = 0, unsigned seed = 1);
-  /// Time of the fastest of `repeats` runs on this thread, in seconds.
+  /// CPU time of the fastest of `repeats` runs on this thread, in seconds.
   double time(StringRef symbol, ArrayRef<void *> args, ArrayRef<int64_t> dims,
               int repeats);
 
@@ -71,6 +71,9 @@ private:
   const Isa &isa;
   std::unique_ptr<llvm::orc::LLJIT> jit;
 };
+
+/// CPU time of this thread in seconds: what others run beside it is not in it.
+double getThreadSeconds();
 
 /// The variants that this machine runs, the least first.
 std::vector<Variant> getRunnableVariants();
