@@ -42,13 +42,13 @@ Result<std::unique_ptr<Engine>> Engine::create(const Artifact &artifact,
   const Manifest &manifest = artifact.manifest();
   int64_t bytes = manifest.arena.at(roundUp(options.maxTokens, rowUnit),
                                     roundUp(options.maxOutputs, rowUnit));
-  Result<Mapping> arena = Mapping::allocate(bytes, /*hugePages=*/true);
+  Result<Mapping> arena = Mapping::allocate(bytes);
   if (!arena)
     return arena.takeError();
   engine->arena = std::move(*arena);
   engine->scratchStride = roundUp(manifest.scratchBytes, 4096);
-  Result<Mapping> scratch = Mapping::allocate(
-      engine->scratchStride * pool.threads(), /*hugePages=*/true);
+  Result<Mapping> scratch =
+      Mapping::allocate(engine->scratchStride * pool.threads());
   if (!scratch)
     return scratch.takeError();
   engine->scratch = std::move(*scratch);

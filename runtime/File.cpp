@@ -1,7 +1,9 @@
 //===- File.cpp - Files, mappings and anonymous memory --------------------===//
 #include "runtime/File.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,7 +13,7 @@
 
 using namespace ds::runtime;
 
-static constexpr size_t hugePageBytes = size_t(2) << 20;
+static constexpr size_t largePageBytes = size_t(2) << 20;
 
 Mapping::Mapping(Mapping &&other) noexcept { *this = std::move(other); }
 
@@ -28,22 +30,51 @@ Mapping::~Mapping() {
     munmap(base, baseBytes);
 }
 
-Result<Mapping> Mapping::allocate(size_t bytes, bool hugePages) {
+Result<Mapping> Mapping::allocate(size_t bytes) {
   if (bytes == 0)
     return Mapping();
-  size_t total = hugePages ? bytes + hugePageBytes : bytes;
+  size_t total = bytes + largePageBytes;
   void *base = mmap(nullptr, total, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED)
     return failure("cannot allocate ", total, " bytes: ", strerror(errno));
   char *address = static_cast<char *>(base);
-  if (hugePages) {
-    address += -reinterpret_cast<uintptr_t>(address) % hugePageBytes;
-    // Large pages only where they are whole: a ragged end stays small.
-    if (size_t whole = bytes / hugePageBytes * hugePageBytes)
-      madvise(address, whole, MADV_HUGEPAGE);
-  }
+  address += -reinterpret_cast<uintptr_t>(address) % largePageBytes;
   return Mapping(base, total, address, bytes);
+}
+
+bool Mapping::tryLargePages() {
+  using Clock = std::chrono::steady_clock;
+  // A page is cleared in a tenth of a millisecond. Where it takes much longer
+  // the host of a virtual machine has to find memory for it first.
+  constexpr auto limit = std::chrono::microseconds(500);
+  size_t whole = bytes / largePageBytes * largePageBytes;
+  if (whole < 8 * largePageBytes || madvise(address, whole, MADV_HUGEPAGE) != 0)
+    return false;
+  Clock::time_point begin = Clock::now();
+  address[0] = 0;
+  address[largePageBytes] = 0;
+  if (Clock::now() - begin < 2 * limit)
+    return true;
+  madvise(address, whole, MADV_NOHUGEPAGE);
+  return false;
+}
+
+void Mapping::touch(const char *begin, size_t count) {
+#ifdef MADV_POPULATE_WRITE
+  constexpr size_t page = 4096;
+  size_t first = (begin - address) / page * page;
+  size_t end = std::min(bytes, (begin - address) + count);
+  madvise(address + first, end - first, MADV_POPULATE_WRITE);
+#endif
+}
+
+bool Mapping::moveToLargePages() {
+  constexpr int collapse = 25; // MADV_COLLAPSE of Linux 6.1
+  bool all = true;
+  for (size_t at = 0; at + largePageBytes <= bytes; at += largePageBytes)
+    all &= madvise(address + at, largePageBytes, collapse) == 0;
+  return all;
 }
 
 File::File(File &&other) noexcept { *this = std::move(other); }

@@ -20,9 +20,20 @@ public:
   Mapping &operator=(Mapping &&other) noexcept;
   ~Mapping();
 
-  /// Returns `bytes` of zeroed memory, none of it touched. `hugePages` asks for
-  /// large pages, which are faster to touch.
-  static Result<Mapping> allocate(size_t bytes, bool hugePages);
+  /// Returns `bytes` of zeroed memory, none of it touched, that begins where a
+  /// large page of 2 MB may.
+  static Result<Mapping> allocate(size_t bytes);
+
+  /// Asks for large pages, unless touching the first two shows that the machine
+  /// is slow to give them. Returns whether they will be used.
+  bool tryLargePages();
+
+  /// Touches the pages of `bytes` bytes from `begin` on, which are about to be
+  /// written.
+  void touch(const char *begin, size_t bytes);
+
+  /// Moves the content to large pages; false if a page could not be had.
+  bool moveToLargePages();
 
   char *data() const { return address; }
   size_t size() const { return bytes; }

@@ -23,7 +23,7 @@ StatePool::create(const Manifest &manifest, const StateOptions &options) {
     pool->states.push_back({bytes, state.pageBytes(), state.layers});
     bytes += state.layers * options.pages * state.pageBytes();
   }
-  Result<Mapping> memory = Mapping::allocate(bytes, /*hugePages=*/false);
+  Result<Mapping> memory = Mapping::allocate(bytes);
   if (!memory)
     return failure("cannot keep state of ", options.pages, " pages: ",
                    memory.error());

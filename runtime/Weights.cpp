@@ -59,6 +59,7 @@ private:
   Weights &weights;
   std::vector<Unit> units;
   int64_t total = 0;
+  bool largePages = false;
   const LoadProgress *progress = nullptr;
   std::atomic<int64_t> done{0};
   std::atomic<bool> stopped{false};
@@ -121,10 +122,11 @@ Status WeightLoader::allocate() {
       bytes += roundUp(packedBytes(weight), alignment);
     }
   }
-  Result<Mapping> memory = Mapping::allocate(bytes, /*hugePages=*/true);
+  Result<Mapping> memory = Mapping::allocate(bytes);
   if (!memory)
     return memory.takeError();
   weights.memory = std::move(*memory);
+  largePages = weights.memory.tryLargePages();
   for (size_t i = 0; i < offsets.size(); ++i) {
     for (size_t layer = 0; layer < offsets[i].size(); ++layer)
       weights.addresses[i][layer] = weights.memory.data() + offsets[i][layer];
@@ -221,6 +223,9 @@ Status WeightLoader::packUnit(const Unit &unit, Scratch &scratch) {
     return std::nullopt;
   }
   int64_t blockBytes = 32 * roundUp(columns, 32) * size;
+  if (!largePages)
+    weights.memory.touch(out + unit.begin / 32 * blockBytes,
+                         (end - unit.begin) / 32 * blockBytes);
   for (int64_t row = unit.begin; row < end; row += 32) {
     const char *from = rows + (row - unit.begin) * columns * size;
     char *to = out + row / 32 * blockBytes;

@@ -296,6 +296,7 @@ int ds::tool::runBench(const Words &words) {
   std::vector<BenchCase> cases;
   if (Status error = listCases(options, cases))
     return reportError(error->message);
+  options.session.largePages = true;
   auto session = Session::open(options.session, 64);
   if (!session)
     return reportError(session.error());

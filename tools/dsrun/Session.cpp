@@ -21,6 +21,9 @@ void SessionOptions::declare(CommandLine &line) {
               "threads to use; default: one for each CPU");
   line.option(stepTokens, "step-tokens", "N",
               "run longer prompts in steps of this many tokens (512)");
+  line.flag(largePages, "large-pages",
+            "move the weights to large pages after loading: a later\n"
+            "start, faster decoding (dsrun bench always does)");
   line.group("Debugging");
   line.flag(permutePages, "permute-pages", "use pages of state in random order");
   line.flag(poisonFreePages, "poison-free-pages",
@@ -53,6 +56,8 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions &options,
   if (!weights)
     return weights.takeError();
   session->weights = std::move(*weights);
+  if (options.largePages)
+    session->weights.moveToLargePages();
   auto engine = Engine::create(*session->artifact, session->weights,
                                *session->pool, {options.stepTokens, outputs});
   if (!engine)

@@ -14,7 +14,7 @@ namespace ds::tool {
 struct SessionOptions {
   std::string artifact, weights, variant;
   int64_t threads = 0, stepTokens = 512;
-  bool permutePages = false, poisonFreePages = false;
+  bool permutePages = false, poisonFreePages = false, largePages = false;
 
   /// Declares the options.
   void declare(CommandLine &line);
