@@ -26,6 +26,24 @@ LogicalResult RopeOp::verify() {
   return verifyHeads(*this, columns(getInput()), getHeads(), getRope());
 }
 
+LogicalResult ds::verifyLinear(Operation *op, ValueRange states) {
+  for (Value state : states) {
+    if (llvm::count(states, state) > 1)
+      return op->emitOpError() << "expects every state once";
+    for (Operation *user : state.getUsers()) {
+      if (user == op || user->getBlock() != op->getBlock() ||
+          user->isBeforeInBlock(op))
+        continue;
+      InFlightDiagnostic diag =
+          op->emitOpError()
+          << "expects no use of a state after the operation that updates it";
+      diag.attachNote(user->getLoc()) << "used here";
+      return diag;
+    }
+  }
+  return success();
+}
+
 LogicalResult AppendOp::verify() {
   StateType state = getState().getType();
   auto input = cast<RankedTensorType>(getInput().getType());
@@ -37,7 +55,7 @@ LogicalResult AppendOp::verify() {
                          << ", got " << input;
   if (state.getLayers() != 1)
     return emitOpError() << "expects the state of one layer, got " << state;
-  return success();
+  return verifyLinear(*this, getState());
 }
 
 static LogicalResult verifyKeyValue(Operation *op, StateType keys,
@@ -117,6 +135,8 @@ LogicalResult RopeAppendOp::verify() {
     return emitOpError() << "expects queries of " << getHeads() << " x "
                          << keys.getShape()[1] << " columns, got "
                          << columns(getQuery());
+  if (failed(verifyLinear(*this, {getKeys(), getValues()})))
+    return failure();
   return verifyHeads(*this, columns(getQuery()), getHeads(), getRope());
 }
 

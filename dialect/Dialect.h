@@ -72,6 +72,10 @@ void registerToolDialects(DialectRegistry &registry);
 /// element type is the layout's.
 RankedTensorType getPackedType(WeightOp weight);
 
+/// Checks that nothing reads the `states` that `op` turns into new versions
+/// from then on: a state has one live version.
+LogicalResult verifyLinear(Operation *op, ValueRange states);
+
 /// Returns the symbol of the rows of a matrix, "T" or "R".
 llvm::StringRef getRowSymbolOf(Value matrix);
 

@@ -237,31 +237,56 @@ Cost KernelAnglesOp::getCost(StepShape step) {
   return cost;
 }
 
+/// Checks that a segment lies within the row and fills `target`, the result or
+/// a state.
+static LogicalResult verifySegment(KernelHeadsOp op, SegmentAttr segment,
+                                   Type target) {
+  int64_t width = segment.getHeads() * segment.getDim();
+  int64_t columns = typeOf(op.getInput()).getDimSize(1);
+  if (segment.getBegin() < 0 || segment.getHeads() <= 0 ||
+      segment.getDim() <= 0 || segment.getBegin() + width > columns)
+    return op.emitOpError() << "expects segment " << segment
+                            << " to lie within " << columns << " columns";
+  if (segment.getRotate() && op.getRope().getDims() > segment.getDim())
+    return op.emitOpError() << "expects rotated dims ("
+                            << op.getRope().getDims() << ") to fit segment "
+                            << segment;
+  auto state = dyn_cast<StateType>(target);
+  int64_t expected = state ? state.getWidth()
+                           : cast<RankedTensorType>(target).getDimSize(1);
+  if (width != expected)
+    return op.emitOpError() << "expects segment " << segment << " to fill "
+                            << target;
+  return success();
+}
+
 LogicalResult KernelHeadsOp::verify() {
+  if (typeOf(getAngles()).getDimSize(1) != getRope().getDims())
+    return emitOpError() << "expects angles of " << getRope().getDims()
+                         << " columns, got " << typeOf(getAngles());
+  if (getStates().getTypes() != getNewStates().getTypes())
+    return emitOpError() << "expects new states of the types of the states";
   size_t states = 0;
   bool hasResult = false;
-  for (Attribute attr : getSegments()) {
-    auto segment = cast<SegmentAttr>(attr);
-    int64_t end = segment.getBegin() + segment.getHeads() * segment.getDim();
-    if (segment.getBegin() < 0 || end > typeOf(getInput()).getDimSize(1))
-      return emitOpError() << "expects segment " << segment
-                           << " to lie within "
-                           << typeOf(getInput()).getDimSize(1) << " columns";
-    if (segment.getDest() != SegmentDest::Result) {
-      ++states;
-      continue;
-    }
-    if (hasResult)
-      return emitOpError() << "expects one segment with dest result";
-    hasResult = true;
+  for (SegmentAttr segment : getSegments().getAsRange<SegmentAttr>()) {
+    bool isState = segment.getDest() != SegmentDest::Result;
+    if (!isState && (hasResult || !getResult()))
+      return emitOpError() << "expects one result for one segment with dest "
+                           << "result";
+    if (isState && states == getStates().size())
+      return emitOpError() << "expects a state for segment " << segment;
+    Type target =
+        isState ? getStates()[states++].getType() : getResult().getType();
+    hasResult |= !isState;
+    if (failed(verifySegment(*this, segment, target)))
+      return failure();
   }
-  if (states != getStates().size() || states != getNewStates().size())
-    return emitOpError() << "expects " << states << " states, got "
-                         << getStates().size();
-  if (hasResult != static_cast<bool>(getResult()))
-    return emitOpError() << "expects a result for the segment with dest "
-                         << "result";
-  return success();
+  if (states != getStates().size())
+    return emitOpError() << "expects a segment for each of "
+                         << getStates().size() << " states, got " << states;
+  if (!hasResult && getResult())
+    return emitOpError() << "expects a segment with dest result";
+  return verifyLinear(*this, getStates());
 }
 
 Cost KernelHeadsOp::getCost(StepShape step) {

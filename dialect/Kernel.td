@@ -12,6 +12,16 @@ class Ds_KernelOp<string mnemonic, list<Trait> traits = []>
 
 def YieldOp : Ds_Op<"yield", [Pure, Terminator, ReturnLike]> {
   let summary = "The values a kernel's region stores";
+  let description = [{
+    ```mlir
+    %y = ds.kernel.row @square(%a) : (tensor<?x64xf32>) -> tensor<?x64xf32> {
+    ^bb0(%x: f32):
+      %p = arith.mulf %x, %x : f32
+      %s = ds.row_reduce %p : f32
+      ds.yield %s : f32
+    }
+    ```
+  }];
   let arguments = (ins Variadic<AnyType>:$operands);
   let assemblyFormat = "attr-dict ($operands^ `:` type($operands))?";
   let builders = [OpBuilder<(ins), [{ (void)$_builder; (void)$_state; }]>];
@@ -23,6 +33,15 @@ def RowReduceOp : Ds_Op<"row_reduce", [Pure, SameOperandsAndResultType]> {
     Only within the region of `ds.kernel.row`. 16 lanes, lane j holding the
     columns congruent to j in order, then one tree: (j, j + 8), (j, j + 4),
     (j, j + 2), (j, j + 1).
+
+    ```mlir
+    %y = ds.kernel.row @square(%a) : (tensor<?x64xf32>) -> tensor<?x64xf32> {
+    ^bb0(%x: f32):
+      %p = arith.mulf %x, %x : f32
+      %s = ds.row_reduce %p : f32
+      ds.yield %s : f32
+    }
+    ```
   }];
   let arguments = (ins F32:$input);
   let results = (outs F32:$result);
@@ -207,6 +226,7 @@ def KernelHeadsOp : Ds_KernelOp<"heads", [AttrSizedResultSegments,
         <half_split, dims = 8, theta = 1.0e4 : f64>
         [#ds.segment<begin = 0, heads = 8, dim = 8, rotate = true, dest = result>,
          #ds.segment<begin = 64, heads = 2, dim = 8, rotate = true, dest = key>]
+        {resultSegmentSizes = array<i32: 1, 1>}
         : (tensor<?x80xbf16>, tensor<?x8xf32>, !ds.seq, !ds.state<[2, 8], bf16>)
        -> (tensor<?x64xbf16>, !ds.state<[2, 8], bf16>)
     ```

@@ -83,7 +83,7 @@ static LogicalResult verifyRunTypes(RunOp op) {
   if (TypeRange(results) != op.getResultTypes())
     return op.emitOpError() << "expects the types of the activation and of the "
                             << "states as results";
-  return success();
+  return verifyLinear(op, op.getOperands().take_back(results.size() - 1));
 }
 
 LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
