@@ -133,6 +133,8 @@ private:
   void emitToState(SegmentAttr segment, int64_t index);
   void emitHead(SegmentAttr segment, Value head, Type element, Value output,
                 int64_t padded);
+  void copyColumns(Value source, Value output, int64_t begin, int64_t end,
+                   Type element);
   void putKey(const StateLayout &layout, Value head, Value slot);
   void putValue(const StateLayout &layout, Value head, Value slot);
   void zeroRest(const StateLayout &layout, Value page);
@@ -174,18 +176,31 @@ void HeadsEmitter::emitHead(SegmentAttr segment, Value head, Type element,
     Rotation(b, op.getRope(), from, element, angles).emit(source, output);
     done = op.getRope().getDims();
   }
+  copyColumns(source, output, done, segment.getDim(), element);
   int64_t into = getElementBytes(element);
-  for (; done < segment.getDim(); done += kLanes) {
-    int64_t count = std::min(kLanes, segment.getDim() - done);
-    Value mask = count < kLanes ? b.laneMask(b.c(count)) : Value();
-    b.storeF32(b.loadF32(from, b.at(source, done * size), mask), element,
-               b.at(output, done * into), mask);
-  }
   for (done = segment.getDim(); done < padded; done += kLanes) {
     int64_t count = std::min(kLanes, padded - done);
     Value mask = count < kLanes ? b.laneMask(b.c(count)) : Value();
     b.storeF32(b.zero(), element, b.at(output, done * into), mask);
   }
+}
+
+/// Copies the columns [begin, end) of a head.
+void HeadsEmitter::copyColumns(Value source, Value output, int64_t begin,
+                               int64_t end, Type element) {
+  Type from = inputType.getElementType();
+  auto copy = [&](Value column, Value mask) {
+    Value value = b.loadF32(
+        from, b.at(source, b.mul(column, getElementBytes(from))), mask);
+    b.storeF32(value, element,
+               b.at(output, b.mul(column, getElementBytes(element))), mask);
+  };
+  int64_t whole = begin + (end - begin) / kLanes * kLanes;
+  if (begin < whole)
+    b.loop(b.c(begin), b.c(whole), kLanes,
+           [&](Value column) { copy(column, Value()); });
+  if (whole < end)
+    copy(b.c(whole), b.laneMask(b.c(end - whole)));
 }
 
 void HeadsEmitter::emitToResult(SegmentAttr segment) {

@@ -6,10 +6,11 @@
 namespace ds {
 namespace cpu {
 
-/// Sizes of one layer of a state [heads, dims] (docs/artifact.md).
+/// Sizes of one layer of a state [heads, dims] or [dims] (docs/artifact.md).
 struct StateLayout {
   explicit StateLayout(StateType type)
-      : heads(type.getShape()[0]), dims(type.getShape()[1]),
+      : heads(type.getShape().size() == 1 ? 1 : type.getShape()[0]),
+        dims(type.getWidth() / heads),
         padded(llvm::alignTo(dims, 32)), element(type.getElementType()),
         size(getElementBytes(element)) {}
 
