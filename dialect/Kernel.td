@@ -48,7 +48,7 @@ def RowReduceOp : Ds_Op<"row_reduce", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$input attr-dict `:` type($result)";
 }
 
-def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments, IsolatedFromAbove,
+def KernelMatmulOp : Ds_KernelOp<"matmul", [Pure, AttrSizedOperandSegments, IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "A matrix product with an epilogue";
   let description = [{
@@ -75,6 +75,7 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments, IsolatedFr
                        Optional<Ds_SeqType>:$rows, UnitAttr:$pair);
   let results = (outs Ds_Matrix:$result);
   let regions = (region SizedRegion<1>:$epilogue);
+  let hasCanonicalizeMethod = 1;
   let assemblyFormat = [{
     $sym_name $a `,` $weight (`extras` `(` $extras^ `:` type($extras) `)`)?
     (`rows` $rows^)? (`pair` $pair^)? attr-dict `:`
@@ -82,7 +83,7 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [AttrSizedOperandSegments, IsolatedFr
   }];
 }
 
-def KernelAttentionOp : Ds_KernelOp<"attention", [
+def KernelAttentionOp : Ds_KernelOp<"attention", [Pure,
     DeclareOpInterfaceMethods<KernelInterface>]> {
   let summary = "Attention over paged state";
   let description = [{
@@ -105,7 +106,7 @@ def KernelAttentionOp : Ds_KernelOp<"attention", [
   }];
 }
 
-def KernelRowOp : Ds_KernelOp<"row", [IsolatedFromAbove,
+def KernelRowOp : Ds_KernelOp<"row", [Pure, IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every row, with reductions";
   let description = [{
@@ -126,12 +127,13 @@ def KernelRowOp : Ds_KernelOp<"row", [IsolatedFromAbove,
                        Variadic<AnyRankedTensor>:$inputs);
   let results = (outs Ds_Matrix:$result);
   let regions = (region SizedRegion<1>:$body);
+  let hasCanonicalizeMethod = 1;
   let assemblyFormat = [{
     $sym_name `(` $inputs `)` attr-dict `:` functional-type($inputs, $result) $body
   }];
 }
 
-def KernelElementwiseOp : Ds_KernelOp<"elementwise", [IsolatedFromAbove,
+def KernelElementwiseOp : Ds_KernelOp<"elementwise", [Pure, IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every element";
   let description = [{
@@ -152,12 +154,13 @@ def KernelElementwiseOp : Ds_KernelOp<"elementwise", [IsolatedFromAbove,
                        Variadic<AnyRankedTensor>:$inputs);
   let results = (outs Ds_Matrix:$result);
   let regions = (region SizedRegion<1>:$body);
+  let hasCanonicalizeMethod = 1;
   let assemblyFormat = [{
     $sym_name `(` $inputs `)` attr-dict `:` functional-type($inputs, $result) $body
   }];
 }
 
-def KernelEmbedOp : Ds_KernelOp<"embed", [
+def KernelEmbedOp : Ds_KernelOp<"embed", [Pure,
     DeclareOpInterfaceMethods<KernelInterface>]> {
   let summary = "Gathers rows of a table, raw or packed";
   let description = [{
@@ -175,7 +178,7 @@ def KernelEmbedOp : Ds_KernelOp<"embed", [
   }];
 }
 
-def KernelAnglesOp : Ds_KernelOp<"angles", [
+def KernelAnglesOp : Ds_KernelOp<"angles", [Pure,
     DeclareOpInterfaceMethods<KernelInterface>]> {
   let summary = "cos and sin of every token's rope angles";
   let description = [{
