@@ -1,6 +1,6 @@
 //===- Reports.cpp - Memory and cost as text ------------------------------===//
 #include "passes/Manifest.h"
-#include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace ds;
 
@@ -12,43 +12,64 @@ static int64_t configNumber(ModuleOp module, StringRef name, int64_t missing) {
 
 static double mebibytes(double bytes) { return bytes / (1 << 20); }
 
-void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
-                     llvm::raw_ostream &os) {
-  int64_t context = configNumber(module, "max_position_embeddings", 4096);
-  int64_t tokens = std::min<int64_t>(context, 512);
+static int64_t countParameters(const MemoryPlan &plan) {
   int64_t parameters = 0;
   for (WeightOp weight : plan.weights) {
     int64_t layers = weight.getLayers() ? (*weight.getLayers())[1] : 1;
     parameters +=
         layers * cast<RankedTensorType>(weight.getType()).getNumElements();
   }
-  os << llvm::format("parameters           %14lld\n", (long long)parameters);
-  os << llvm::format("weights, packed      %14.1f MiB\n",
-                     mebibytes(plan.weightBytes()));
-  os << llvm::format("state                %14lld bytes per token\n",
-                     (long long)plan.stateBytesPerToken());
-  os << llvm::format("state, %6lld tokens %14.1f MiB\n", (long long)context,
-                     mebibytes(double(plan.stateBytesPerToken()) * context));
-  os << llvm::format("arena                %lld T + %lld R + 64 bytes\n",
-                     (long long)plan.arenaT, (long long)plan.arenaR);
-  os << llvm::format("arena, T=%lld R=1     %14.1f MiB\n", (long long)tokens,
-                     mebibytes(plan.arenaBytes(tokens, 1)));
-  os << "\nbuffers              rows    bytes/row     offset   live\n";
+  return parameters;
+}
+
+static void printCount(llvm::raw_ostream &os, const Twine &name, int64_t count,
+                       StringRef unit) {
+  std::string line = llvm::formatv("{0,-24} {1,14} {2}", name.str(), count, unit);
+  os << StringRef(line).rtrim() << "\n";
+}
+
+static void printBytes(llvm::raw_ostream &os, const Twine &name,
+                       double bytes) {
+  os << llvm::formatv("{0,-24} {1,14:F1} MiB\n", name.str(),
+                      mebibytes(bytes));
+}
+
+static void printBuffers(const MemoryPlan &plan, llvm::raw_ostream &os) {
+  os << "\nbuffer                   rows  bytes of a row      offset   live\n";
   for (const PlannedBuffer &buffer : plan.buffers)
-    os << llvm::format(
-        "%-20s %4s %12lld %10lld   %lld..%lld\n", buffer.name.c_str(),
-        buffer.perRow ? "R" : "T", (long long)buffer.rowBytes,
-        (long long)(buffer.perRow ? buffer.offsetR : buffer.offsetT),
-        (long long)buffer.first, (long long)buffer.last);
+    os << llvm::formatv("{0,-24} {1,4} {2,15} {3,11}   {4}..{5}\n",
+                        buffer.name, buffer.perRow ? "R" : "T",
+                        buffer.rowBytes,
+                        buffer.perRow ? buffer.offsetR : buffer.offsetT,
+                        buffer.first, buffer.last);
+}
+
+void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
+                     llvm::raw_ostream &os) {
+  int64_t context = configNumber(module, "max_position_embeddings", 4096);
+  int64_t tokens = std::min<int64_t>(context, 512);
+  auto weights = static_cast<double>(plan.weightBytes());
+  double state = static_cast<double>(plan.stateBytesPerToken()) *
+                 static_cast<double>(context);
+  auto arena = static_cast<double>(plan.arenaBytes(tokens, 1));
+  printCount(os, "parameters", countParameters(plan), "");
+  printBytes(os, "weights, packed", weights);
+  printCount(os, "state", plan.stateBytesPerToken(), "bytes per token");
+  printBytes(os, "state of " + Twine(context) + " tokens", state);
+  os << llvm::formatv("{0,-24} {1} T + {2} R + {3} bytes\n", "arena",
+                      plan.arenaT, plan.arenaR, kArenaPadding);
+  printBytes(os, "arena of T=" + Twine(tokens) + " R=1", arena);
+  printBytes(os, "total", weights + state + arena);
+  printBuffers(plan, os);
 }
 
 static void printLine(StringRef name, int64_t count, Cost cost,
                       llvm::raw_ostream &os) {
-  os << llvm::format("%-24s %5lld %10.3f %12.2f %12.2f %10.2f\n",
-                     name.str().c_str(), (long long)count, cost.flops / 1e9,
-                     mebibytes(cost.weightBytes),
-                     mebibytes(cost.activationBytes),
-                     mebibytes(cost.stateBytes));
+  os << llvm::formatv("{0,-24} {1,5} {2,10:F3} {3,12:F2} {4,12:F2} {5,10:F2}\n",
+                      name, count, cost.flops / 1e9,
+                      mebibytes(cost.weightBytes),
+                      mebibytes(cost.activationBytes),
+                      mebibytes(cost.stateBytes));
 }
 
 static Cost scale(Cost cost, double by) {
