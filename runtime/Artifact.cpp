@@ -63,8 +63,8 @@ Status Artifact::openCode() {
     for (const KernelBucket &bucket : kernel.buckets) {
       std::string symbol = bucket.symbol + "." + chosen;
       KernelCode code;
-      code.run = reinterpret_cast<KernelCode::Run>(
-          dlsym(library, symbol.c_str()));
+      code.run =
+          reinterpret_cast<KernelCode::Run>(dlsym(library, symbol.c_str()));
       code.tiles = reinterpret_cast<KernelCode::Tiles>(
           dlsym(library, (symbol + ".tiles").c_str()));
       if (!code.run || !code.tiles)

@@ -156,9 +156,9 @@ ds_sequence *ds_sequence_fork(const ds_sequence *sequence) {
 int32_t ds_sequence_truncate(ds_sequence *sequence, int64_t length,
                              char **error) {
   if (length < 0 || length > sequence->sequence.length()) {
-    setError(error, join("expects the length to keep (", length,
-                         ") to be between 0 and ",
-                         sequence->sequence.length()));
+    setError(error,
+             join("expects the length to keep (", length,
+                  ") to be between 0 and ", sequence->sequence.length()));
     return -1;
   }
   sequence->sequence.truncate(length);

@@ -88,8 +88,8 @@ ds::runtime::chooseVariant(const std::vector<std::string> &available,
     return failure("the artifact has no variant '", forced, "'; it has ",
                    list(available));
   if (!forced.empty() && !cpu.supports(forced))
-    return failure("this CPU does not run the variant '", forced,
-                   "'; it runs ", cpu.describe());
+    return failure("this CPU does not run the variant '", forced, "'; it runs ",
+                   cpu.describe());
   if (!forced.empty())
     return forced;
   for (const char *name : preference)

@@ -40,20 +40,19 @@ static Result<Elf64_Ehdr> readHeader(std::string_view file,
     return truncated(path, file, sizeof(header));
   if (header.e_ident[EI_CLASS] != ELFCLASS64 ||
       header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_DYN ||
-      header.e_machine != EM_X86_64 ||
-      header.e_shentsize != sizeof(Elf64_Shdr))
+      header.e_machine != EM_X86_64 || header.e_shentsize != sizeof(Elf64_Shdr))
     return failure("expects '", path, "' to be a shared object for x86-64");
   return header;
 }
 
-Result<std::string_view>
-ds::runtime::findElfSection(std::string_view file, std::string_view name,
-                            const std::string &path) {
+Result<std::string_view> ds::runtime::findElfSection(std::string_view file,
+                                                     std::string_view name,
+                                                     const std::string &path) {
   Result<Elf64_Ehdr> header = readHeader(file, path);
   if (!header)
     return header.takeError();
-  uint64_t end = header->e_shoff + uint64_t(header->e_shnum) *
-                                       sizeof(Elf64_Shdr);
+  uint64_t end =
+      header->e_shoff + uint64_t(header->e_shnum) * sizeof(Elf64_Shdr);
   Elf64_Shdr names, section;
   if (header->e_shoff > file.size() || end > file.size())
     return truncated(path, file, end);

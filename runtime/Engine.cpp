@@ -37,8 +37,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const Artifact &artifact,
                                                const EngineOptions &options) {
   if (options.maxTokens < 1 || options.maxOutputs < 1)
     return failure("expects steps of at least one token and one output");
-  std::unique_ptr<Engine> engine(
-      new Engine(artifact, weights, pool, options));
+  std::unique_ptr<Engine> engine(new Engine(artifact, weights, pool, options));
   const Manifest &manifest = artifact.manifest();
   int64_t bytes = manifest.arena.at(roundUp(options.maxTokens, rowUnit),
                                     roundUp(options.maxOutputs, rowUnit));
@@ -89,9 +88,9 @@ void Engine::addRecord(int64_t buffer) {
 }
 
 char *Engine::bufferAddress(int64_t buffer) const {
-  return arena.data() + manifest.buffers[buffer].offset.at(
-                            roundUp(input.tokens(), rowUnit),
-                            roundUp(input.outputs(), rowUnit));
+  return arena.data() +
+         manifest.buffers[buffer].offset.at(roundUp(input.tokens(), rowUnit),
+                                            roundUp(input.outputs(), rowUnit));
 }
 
 void *Engine::address(const Argument &argument, const Launch &launch) {
@@ -157,7 +156,8 @@ void Engine::runLaunch(const Launch &launch) {
       choice.tiles,
       [](void *opaque, int64_t tile, int thread) {
         const Context &call = *static_cast<const Context *>(opaque);
-        call.run(call.args, call.dims, tile, call.scratch + thread * call.stride);
+        call.run(call.args, call.dims, tile,
+                 call.scratch + thread * call.stride);
       },
       &context);
 }
@@ -166,9 +166,8 @@ void Engine::runLaunch(const Launch &launch) {
 void Engine::record(int64_t buffer, HiddenRows &rows) {
   const BufferSpec &spec = manifest.buffers[buffer];
   rows.columns = manifest.config.hidden;
-  Element element = spec.element.value_or(spec.rowBytes >= 4 * rows.columns
-                                              ? Element::F32
-                                              : Element::Bf16);
+  Element element = spec.element.value_or(
+      spec.rowBytes >= 4 * rows.columns ? Element::F32 : Element::Bf16);
   for (int64_t row = 0; row < input.tokens(); ++row) {
     const char *from = bufferAddress(buffer) + row * spec.rowBytes;
     for (int64_t i = 0; i < rows.columns; ++i) {

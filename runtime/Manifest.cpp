@@ -121,14 +121,13 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
   WeightSpec weight;
   checkId(reader, index);
   weight.name = reader.at("name").string();
-  reader.at("shape").each([&](const Reader &item) {
-    weight.shape.push_back(item.integer(1));
-  });
-  weight.layout = reader.at("layout").choice<Layout>(
-      {{"raw", Layout::Raw},
-       {"vector_f32", Layout::VectorF32},
-       {"panel_bf16", Layout::PanelBf16},
-       {"panel_f32", Layout::PanelF32}});
+  reader.at("shape").each(
+      [&](const Reader &item) { weight.shape.push_back(item.integer(1)); });
+  weight.layout =
+      reader.at("layout").choice<Layout>({{"raw", Layout::Raw},
+                                          {"vector_f32", Layout::VectorF32},
+                                          {"panel_bf16", Layout::PanelBf16},
+                                          {"panel_f32", Layout::PanelF32}});
   weight.element =
       reader.has("element") ? readElement(reader.at("element")) : compute;
   weight.paired = reader.has("paired") && reader.at("paired").boolean();
@@ -199,8 +198,7 @@ static ModelConfig readConfig(const Reader &reader) {
   ModelConfig config;
   config.all = reader.value();
   config.vocabulary = reader.at("vocab_size").integer(1, INT32_MAX);
-  config.positions =
-      reader.at("max_position_embeddings").integer(1, INT32_MAX);
+  config.positions = reader.at("max_position_embeddings").integer(1, INT32_MAX);
   config.hidden = reader.at("hidden_size").integer(1);
   config.layers = reader.at("num_hidden_layers").integer(0);
   if (hasValue(reader, "eos_token_id"))

@@ -44,8 +44,8 @@ public:
   }
 
   /// Returns an integer of [minimum, maximum].
-  int64_t integer(int64_t minimum = 0,
-                  int64_t maximum = int64_t(1) << 53) const {
+  int64_t integer(int64_t minimum = 0, int64_t maximum = int64_t(1)
+                                                         << 53) const {
     if (json->is_number_integer()) {
       int64_t value = json->get<int64_t>();
       if (value >= minimum && value <= maximum)
@@ -86,8 +86,8 @@ public:
   void expects(const std::string &what) const {
     if (!problem->empty())
       return;
-    std::string found = json->dump(-1, ' ', false,
-                                   Json::error_handler_t::replace);
+    std::string found =
+        json->dump(-1, ' ', false, Json::error_handler_t::replace);
     if (found.size() > 40)
       found = found.substr(0, 37) + "...";
     *problem = join("expects ", path, " (", found, ") to ", what);

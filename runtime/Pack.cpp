@@ -105,12 +105,11 @@ static void packBlockBf16(const uint16_t *rows, size_t stride, uint16_t *to) {
   for (size_t tile = 0; tile < 2; ++tile)
     for (size_t pair = 0; pair < 16; pair += 4)
       for (size_t n = 0; n < 16; n += 4)
-        transpose4(reinterpret_cast<const char *>(
-                       rows + (tile * 16 + n) * stride + 2 * pair),
-                   strideBytes,
-                   reinterpret_cast<char *>(to + tile * 512 + pair * 32 +
-                                            n * 2),
-                   64);
+        transpose4(
+            reinterpret_cast<const char *>(rows + (tile * 16 + n) * stride +
+                                           2 * pair),
+            strideBytes,
+            reinterpret_cast<char *>(to + tile * 512 + pair * 32 + n * 2), 64);
 }
 
 void ds::runtime::packPanelBf16(const uint16_t *rows, size_t stride,

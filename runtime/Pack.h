@@ -26,8 +26,7 @@ inline int64_t sourceBytes(Source source) {
 }
 
 /// Converts `count` elements; to bf16 by rounding to nearest, ties to even.
-void convertToBf16(Source source, const void *from, size_t count,
-                   uint16_t *to);
+void convertToBf16(Source source, const void *from, size_t count, uint16_t *to);
 void convertToF32(Source source, const void *from, size_t count, float *to);
 
 /// Packs 32 rows of `columns` bf16, `stride` apart, to a row of blocks of

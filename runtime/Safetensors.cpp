@@ -140,8 +140,9 @@ Result<std::vector<Tensor>>
 ds::runtime::readSafetensorsHeader(const File &file) {
   uint64_t length = 0;
   if (file.size() < sizeof(length))
-    return failure("'", file.path(), "' is too short for a safetensors file: ",
-                   file.size(), " bytes");
+    return failure("'", file.path(),
+                   "' is too short for a safetensors file: ", file.size(),
+                   " bytes");
   if (Status error = file.read(0, sizeof(length), &length))
     return *error;
   if (length > maxHeaderBytes)
@@ -164,8 +165,9 @@ ds::runtime::readSafetensorsHeader(const File &file) {
   for (const auto &[name, item] : json->items()) {
     if (name == "__metadata__")
       continue;
-    Result<Tensor> tensor = readTensor(
-        item, file, dataBegin, "tensor '" + name + "' of '" + file.path() + "'");
+    Result<Tensor> tensor =
+        readTensor(item, file, dataBegin,
+                   "tensor '" + name + "' of '" + file.path() + "'");
     if (!tensor)
       return tensor.takeError();
     tensor->name = name;
@@ -215,8 +217,8 @@ static Status checkIndex(const std::map<std::string, std::string> &index,
                   checkpoint.file(entry).path() + "' is not in the index";
   if (problems.empty())
     return std::nullopt;
-  return failure("the index in '", folder, "' does not fit its shards:",
-                 problems);
+  return failure("the index in '", folder,
+                 "' does not fit its shards:", problems);
 }
 
 Status Checkpoint::addShards(const std::string &indexPath) {
@@ -261,8 +263,9 @@ Result<Checkpoint> Checkpoint::open(const std::string &path) {
   else if (fileExists(single))
     error = checkpoint.addFile(single);
   else if (fileExists(folder + "/."))
-    error = failure("'", folder, "' has neither model.safetensors nor "
-                                 "model.safetensors.index.json");
+    error = failure("'", folder,
+                    "' has neither model.safetensors nor "
+                    "model.safetensors.index.json");
   else
     error = checkpoint.addFile(folder);
   if (error)

@@ -25,8 +25,8 @@ StatePool::create(const Manifest &manifest, const StateOptions &options) {
   }
   Result<Mapping> memory = Mapping::allocate(bytes);
   if (!memory)
-    return failure("cannot keep state of ", options.pages, " pages: ",
-                   memory.error());
+    return failure("cannot keep state of ", options.pages,
+                   " pages: ", memory.error());
   pool->memory = std::move(*memory);
   pool->references.resize(options.pages);
   pool->freeList.resize(options.pages);

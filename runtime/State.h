@@ -1,8 +1,8 @@
 //===- State.h - Paged state and sequences --------------------------------===//
 //
 // State is kept in pages of 64 positions. A page number stands for the same
-// page of every state and layer. Sequences share pages after a fork; a page that
-// is shared is copied when one of them appends to it.
+// page of every state and layer. Sequences share pages after a fork; a page
+// that is shared is copied when one of them appends to it.
 //
 //===----------------------------------------------------------------------===//
 #ifndef DS_RUNTIME_STATE_H

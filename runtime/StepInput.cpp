@@ -65,8 +65,7 @@ void StepInput::addQueryTiles(const std::vector<StepItem> &items,
     for (int64_t begin = 0; begin < items[i].count; begin += queryRows) {
       *to++ = static_cast<int32_t>(i);
       *to++ = view.row_begin[i] + static_cast<int32_t>(begin);
-      *to++ = static_cast<int32_t>(
-          std::min(queryRows, items[i].count - begin));
+      *to++ = static_cast<int32_t>(std::min(queryRows, items[i].count - begin));
     }
 }
 

@@ -51,8 +51,8 @@ bool ThreadPool::takeTile(int thread) {
   do {
     if (static_cast<uint32_t>(word) == 0)
       return false;
-  } while (!ticket.compare_exchange_weak(word, word - 1,
-                                         std::memory_order_acq_rel));
+  } while (
+      !ticket.compare_exchange_weak(word, word - 1, std::memory_order_acq_rel));
   job.function(job.context, job.count - static_cast<uint32_t>(word), thread);
   if (unfinished.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
       callerSleeps.load(std::memory_order_seq_cst))

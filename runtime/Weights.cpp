@@ -205,10 +205,9 @@ Status WeightLoader::readRows(const Unit &unit, int64_t begin, int64_t end,
 
 Status WeightLoader::packUnit(const Unit &unit, Scratch &scratch) {
   const WeightSpec &weight = manifest.weights[unit.weight];
-  char *out =
-      static_cast<char *>(weights.addresses[unit.weight][unit.layer]);
-  bool panel = weight.layout == Layout::PanelBf16 ||
-               weight.layout == Layout::PanelF32;
+  char *out = static_cast<char *>(weights.addresses[unit.weight][unit.layer]);
+  bool panel =
+      weight.layout == Layout::PanelBf16 || weight.layout == Layout::PanelF32;
   bool toBf16 =
       weight.layout == Layout::PanelBf16 ||
       (weight.layout == Layout::Raw && weight.element == Element::Bf16);

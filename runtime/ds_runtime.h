@@ -1,4 +1,4 @@
-/*===- ds_runtime.h - The C interface of the runtime -------------------------===
+/*===- ds_runtime.h - The C interface of the runtime ------------------------===
  *
  * Loads an artifact of dscc, packs the weights of a model folder, keeps the
  * state of sequences and runs steps.
@@ -7,7 +7,8 @@
  *   ds_artifact *artifact = ds_artifact_open("model.so", NULL, &error);
  *   ds_pool *pool = ds_pool_create(2, &error);
  *   ds_weights *weights = ds_weights_load(artifact, "model/", pool, &error);
- *   ds_engine *engine = ds_engine_create(artifact, weights, pool, NULL, &error);
+ *   ds_engine *engine = ds_engine_create(artifact, weights, pool, NULL,
+ *                                        &error);
  *   ds_state *state = ds_state_create(artifact, 64, 0, &error);
  *   ds_sequence *sequence = ds_sequence_create(state);
  *   ds_step_item item = {sequence, ids, count, count - 1};
@@ -25,7 +26,7 @@
  *   at a time.
  * - No call throws, exits or writes to standard output or error.
  *
- *===------------------------------------------------------------------------===*/
+ *===----------------------------------------------------------------------===*/
 #ifndef DS_RUNTIME_DS_RUNTIME_H
 #define DS_RUNTIME_DS_RUNTIME_H
 
@@ -84,7 +85,8 @@ void ds_pool_free(ds_pool *pool);
 ds_weights *ds_weights_load(const ds_artifact *artifact, const char *path,
                             ds_pool *pool, char **error);
 void ds_weights_free(ds_weights *weights);
-/** Returns the bytes of packed weights, and those used from a file's mapping. */
+/** Returns the bytes of packed weights, and those used from a file's mapping.
+ */
 int64_t ds_weights_packed_bytes(const ds_weights *weights);
 int64_t ds_weights_mapped_bytes(const ds_weights *weights);
 

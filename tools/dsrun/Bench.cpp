@@ -32,8 +32,8 @@ double ds::tool::median(std::vector<double> values) {
 }
 
 std::string BenchCase::name() const {
-  std::string text = kind == Prefill ? join("prefill ", rows)
-                                     : join("decode at ", past);
+  std::string text =
+      kind == Prefill ? join("prefill ", rows) : join("decode at ", past);
   return sequences == 1 ? text : join(text, " x ", sequences);
 }
 
@@ -66,7 +66,8 @@ Status Bench::append(std::vector<Sequence> &sequences, int64_t count) {
     bool last = done + rows == count;
     std::vector<StepItem> items;
     for (size_t i = 0; i < sequences.size(); ++i)
-      items.push_back({&sequences[i], ids.data(), rows, last ? rows - 1 : rows});
+      items.push_back(
+          {&sequences[i], ids.data(), rows, last ? rows - 1 : rows});
     if (Status error = session.engine().step(items))
       return error;
     if (interrupted())

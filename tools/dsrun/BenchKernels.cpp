@@ -97,8 +97,8 @@ Status Bench::printKernels(const BenchCase &what) {
     adding.push_back(productRate());
   }
   engine.profile(false);
-  printTable(session.manifest(), what, kernels,
-             {median(reading), median(adding),
-              measureLaunch(session.threadPool())});
+  printTable(
+      session.manifest(), what, kernels,
+      {median(reading), median(adding), measureLaunch(session.threadPool())});
   return std::nullopt;
 }

@@ -188,7 +188,8 @@ Result<bool> CommandLine::parse(const std::vector<std::string> &words) {
   return true;
 }
 
-/// Appends a line with `help` in its column; a new line in `help` goes on there.
+/// Appends a line with `help` in its column; a new line in `help` goes on
+/// there.
 static void addHelpLine(std::string &text, const std::string &left,
                         const std::string &help) {
   std::string line = "  " + left;
@@ -201,7 +202,8 @@ static void addHelpLine(std::string &text, const std::string &left,
 }
 
 std::string CommandLine::help() const {
-  std::string text = "Usage: " + command + " " + usage + "\n\n" + summary + "\n";
+  std::string text =
+      "Usage: " + command + " " + usage + "\n\n" + summary + "\n";
   if (!positionals.empty()) {
     text += "\nArguments:\n";
     for (const Positional &positional : positionals)

@@ -78,8 +78,8 @@ static void printWeights(const Manifest &manifest) {
                 << weight.layers->first + weight.layers->count - 1;
     std::cout << "\n";
     for (const WeightPart &part : weight.parts)
-      std::cout << "        " << pad(std::to_string(part.rows), 7) << " rows of "
-                << part.label << "\n";
+      std::cout << "        " << pad(std::to_string(part.rows), 7)
+                << " rows of " << part.label << "\n";
   }
 }
 
@@ -90,8 +90,8 @@ static void printMemory(const Manifest &manifest) {
     std::cout << "  " << pad(std::to_string(i), 3) << " " << pad(state.name, 20)
               << " " << state.heads << " heads of " << state.dims << " "
               << elementName(state.element) << ", " << state.layers
-              << " layers, as "
-              << (state.view == View::Key ? "keys" : "values") << "\n";
+              << " layers, as " << (state.view == View::Key ? "keys" : "values")
+              << "\n";
   }
   std::cout << "\nbuffers\n";
   for (size_t i = 0; i < manifest.buffers.size(); ++i) {

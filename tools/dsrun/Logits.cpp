@@ -61,9 +61,9 @@ std::vector<TensorPlan> LogitsRun::plan() const {
     bool hasFinal = session.manifest().finalHidden.has_value();
     for (size_t place = 0; place < places; ++place) {
       bool final = hasFinal && place + 1 == places;
-      plans.push_back({prompt.name + ".hidden." +
-                           (final ? "final" : std::to_string(place)),
-                       rows, session.config().hidden});
+      plans.push_back(
+          {prompt.name + ".hidden." + (final ? "final" : std::to_string(place)),
+           rows, session.config().hidden});
     }
   }
   return plans;
@@ -85,9 +85,8 @@ Status LogitsRun::write(const std::vector<StepItem> &items,
         return error;
     for (size_t place = 0; place < places; ++place) {
       const HiddenRows &rows = engine.hidden()[place];
-      if (Status error =
-              writer.write(tensor + 1 + place, first, count,
-                           rows.values.data() + row * rows.columns))
+      if (Status error = writer.write(tensor + 1 + place, first, count,
+                                      rows.values.data() + row * rows.columns))
         return error;
     }
     row += count;
@@ -113,8 +112,8 @@ Status LogitsRun::runTogether(size_t begin, size_t end, TensorWriter &writer) {
       int64_t left = static_cast<int64_t>(ids.size()) - at;
       if (left == 0)
         continue;
-      int64_t count = std::min(left, options.chunk ? options.chunk
-                                                   : options.session.stepTokens);
+      int64_t count = std::min(
+          left, options.chunk ? options.chunk : options.session.stepTokens);
       items.push_back({&runner.sequence, ids.data() + at, count, 0});
       running.push_back(&runner);
       done += count;
@@ -137,8 +136,8 @@ Status LogitsRun::run() {
     if (Status error =
             session.checkLength("prompt '" + prompt.name + "'", tokens))
       return error;
-    int64_t own = (tokens + Manifest::pagePositions - 1) /
-                  Manifest::pagePositions;
+    int64_t own =
+        (tokens + Manifest::pagePositions - 1) / Manifest::pagePositions;
     pages += own;
     most = std::max(most, own);
   }

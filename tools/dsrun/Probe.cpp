@@ -8,15 +8,17 @@
 #include <ctime>
 #include <immintrin.h>
 #include <unistd.h>
-#include <vector>
 
 using namespace ds::tool;
 using namespace ds::runtime;
 
-static constexpr int64_t tileBytes = 1 << 20, maxWindow = 256 << 20;
+static constexpr int64_t tileBytes = 1 << 20, minBytes = 16 << 20;
+static constexpr int64_t maxWindow = 256 << 20;
 
 ReadProbe::ReadProbe(ThreadPool &pool, const char *memory, int64_t bytes)
-    : pool(pool), memory(memory), bytes(bytes / tileBytes * tileBytes),
+    : pool(pool), own(bytes < minBytes ? minBytes : 0, 1),
+      memory(own.empty() ? memory : own.data()),
+      bytes(std::max(bytes, minBytes) / tileBytes * tileBytes),
       window(std::min(this->bytes, maxWindow)) {}
 
 /// Reads a tile in four streams with prefetches 1 KB ahead.
@@ -37,8 +39,6 @@ __attribute__((target("avx2"))) static int64_t readTile(const char *from) {
 }
 
 double ReadProbe::measure() {
-  if (window == 0)
-    return 0;
   std::atomic<int64_t> sink{0};
   double start = now();
   pool.forEach(window / tileBytes, [&](int64_t tile, int) {

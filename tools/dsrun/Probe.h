@@ -11,11 +11,13 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ds::tool {
 
 /// Reads memory with all threads of a pool, a window at a time, going on where
-/// it ended, so that memory larger than the caches is read from DRAM.
+/// it ended, so that memory larger than the caches is read from DRAM. Less than
+/// some megabytes is not worth reading: then it reads memory of its own.
 class ReadProbe {
 public:
   ReadProbe(runtime::ThreadPool &pool, const char *memory, int64_t bytes);
@@ -25,6 +27,7 @@ public:
 
 private:
   runtime::ThreadPool &pool;
+  std::vector<char> own;
   const char *memory;
   int64_t bytes, window, at = 0;
 };

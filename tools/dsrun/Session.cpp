@@ -25,7 +25,8 @@ void SessionOptions::declare(CommandLine &line) {
             "move the weights to large pages after loading: a later\n"
             "start, faster decoding (dsrun bench always does)");
   line.group("Debugging");
-  line.flag(permutePages, "permute-pages", "use pages of state in random order");
+  line.flag(permutePages, "permute-pages",
+            "use pages of state in random order");
   line.flag(poisonFreePages, "poison-free-pages",
             "fill pages of state that are free with NaN");
 }
@@ -67,7 +68,8 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions &options,
 }
 
 Status Session::makeState(int64_t positions, int64_t sequences) {
-  int64_t limited = std::max<int64_t>(1, std::min(positions, config().positions));
+  int64_t limited =
+      std::max<int64_t>(1, std::min(positions, config().positions));
   return makePages(sequences * roundUp(limited, Manifest::pagePositions) /
                    Manifest::pagePositions);
 }
@@ -89,8 +91,10 @@ Status Session::checkLength(const std::string &what, int64_t tokens) const {
     return failure(what, " is empty");
   if (tokens <= config().positions)
     return std::nullopt;
-  return failure(what, " has ", tokens, " tokens, and the model's limit "
-                 "(max_position_embeddings) is ", config().positions);
+  return failure(what, " has ", tokens,
+                 " tokens, and the model's limit "
+                 "(max_position_embeddings) is ",
+                 config().positions);
 }
 
 Status Session::prefill(Sequence &sequence, const std::vector<int32_t> &ids) {
@@ -99,7 +103,8 @@ Status Session::prefill(Sequence &sequence, const std::vector<int32_t> &ids) {
   for (int64_t done = 0; done < total;) {
     int64_t count = std::min(options.stepTokens, total - done);
     bool last = done + count == total;
-    StepItem item{&sequence, ids.data() + done, count, last ? count - 1 : count};
+    StepItem item{&sequence, ids.data() + done, count,
+                  last ? count - 1 : count};
     if (Status error = stepEngine->step({item}))
       return error;
     done += count;

@@ -23,8 +23,9 @@ TensorWriter::~TensorWriter() {
   unlink(temporary.c_str());
 }
 
-Result<TensorWriter> TensorWriter::create(const std::string &path,
-                                          const std::vector<TensorPlan> &plans) {
+Result<TensorWriter>
+TensorWriter::create(const std::string &path,
+                     const std::vector<TensorPlan> &plans) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   TensorWriter writer;
   uint64_t bytes = 0;

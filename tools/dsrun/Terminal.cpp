@@ -68,8 +68,8 @@ void Progress::update(double done, double total) {
   double left = done > 0 ? elapsed * (total - done) / done : 0;
   int filled = static_cast<int>(share * width);
   std::string bar = std::string(filled, '#') + std::string(width - filled, '.');
-  fprintf(stderr, "\r\033[K%s %3.0f%% [%s] %.4g/%.4g %s, %s left",
-          what.c_str(), 100 * share, bar.c_str(), done, total, unit.c_str(),
+  fprintf(stderr, "\r\033[K%s %3.0f%% [%s] %.4g/%.4g %s, %s left", what.c_str(),
+          100 * share, bar.c_str(), done, total, unit.c_str(),
           clockText(left).c_str());
   fflush(stderr);
 }

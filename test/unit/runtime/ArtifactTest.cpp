@@ -7,7 +7,8 @@ using namespace ds::runtime;
 using namespace ds::test;
 
 /// Returns the error that opening an artifact of these bytes gives.
-static std::string open(const std::string &bytes, ArtifactOptions options = {}) {
+static std::string open(const std::string &bytes,
+                        ArtifactOptions options = {}) {
   TempFolder folder;
   std::string path = folder.write("m.so", bytes);
   return errorOf(Artifact::open(path, options), folder.path());
@@ -137,21 +138,25 @@ TEST(Artifact, WhoseManifestIsWrong) {
          "\"id\": 2, \"name\": \"layer.mix\"",
          "expects weights[1].id (2) to be 1, its place in the list");
   expect("\"rows\": 7}", "\"rows\": 8}",
-         "expects weights[1].parts ([{\"label\":\"layers.{i}.mix_a.weight\",\"...) "
+         "expects weights[1].parts "
+         "([{\"label\":\"layers.{i}.mix_a.weight\",\"...) "
          "to have 12 rows in all");
   expect("gate.weight\", \"rows\": 20}", "gate.weight\", \"rows\": 19}",
-         "expects weights[3].parts ([{\"label\":\"layers.{i}.gate.weight\",\"r...) "
+         "expects weights[3].parts "
+         "([{\"label\":\"layers.{i}.gate.weight\",\"r...) "
          "to have 40 rows in all");
   expect("panel_f32", "panel_f16",
          "expects weights[1].layout (\"panel_f16\") to be one of raw, "
          "vector_f32, panel_bf16, panel_f32");
   expect("\"view\": \"key\"", "\"view\": \"lock\"",
          "expects states[0].view (\"lock\") to be one of key, value");
-  expect("\"rows\": \"R\", \"row_bytes\": 192", "\"rows\": \"R\", \"row_bytes\": 92",
+  expect("\"rows\": \"R\", \"row_bytes\": 192",
+         "\"rows\": \"R\", \"row_bytes\": 92",
          "expects entry.logits (3) to be a buffer of R rows of f32 logits");
-  expect("[{\"symbol\": \"norm\"}]", "[{\"max_rows\": 4, \"symbol\": \"norm\"}]",
-         "expects kernels[4].buckets ([{\"max_rows\":4,\"symbol\":\"norm\"}]) to "
-         "end in one without max_rows");
+  expect(
+      "[{\"symbol\": \"norm\"}]", "[{\"max_rows\": 4, \"symbol\": \"norm\"}]",
+      "expects kernels[4].buckets ([{\"max_rows\":4,\"symbol\":\"norm\"}]) to "
+      "end in one without max_rows");
   expect("{\"kernel\": 5,", "{\"kernel\": 6,",
          "expects entry.program[3].kernel (6) to be an integer of 0 to 5");
   expect("{\"weight\": 4}", "{\"weight\": 3}",

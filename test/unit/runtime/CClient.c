@@ -1,8 +1,9 @@
-/*===- CClient.c - A client of the C interface, in C -------------------------===*/
+/*===- CClient.c - A client of the C interface, in C
+ * -------------------------===*/
 #include "runtime/ds_runtime.h"
 
-/* Returns the best token after a prompt, or -1. Forks, rolls back and decodes on
- * the way, so that every kind of handle is used. */
+/* Returns the best token after a prompt, or -1. Forks, rolls back and decodes
+ * on the way, so that every kind of handle is used. */
 int64_t argmaxOfPrompt(const char *path, const char *folder, const int32_t *ids,
                        int64_t count);
 

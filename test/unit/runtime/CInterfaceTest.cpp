@@ -22,7 +22,8 @@ TEST(CInterface, IsUsedFromC) {
   model.write(folder);
   std::vector<int32_t> ids = randomIds(30, 1);
   std::vector<float> logits = model.run(ids).logits.back();
-  int64_t best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+  int64_t best =
+      std::max_element(logits.begin(), logits.end()) - logits.begin();
   EXPECT_EQ(argmaxOfPrompt(fakeArtifact().c_str(), folder.path().c_str(),
                            ids.data(), 30),
             best);

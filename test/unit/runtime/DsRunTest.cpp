@@ -124,8 +124,8 @@ Outcome DsRun::finish(pid_t process) {
   Outcome outcome;
   outcome.exit = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   outcome.out = readFile(folder.path() + "/stdout");
-  outcome.error = replaceAll(readFile(folder.path() + "/stderr"),
-                             folder.path(), "DIR");
+  outcome.error =
+      replaceAll(readFile(folder.path() + "/stderr"), folder.path(), "DIR");
   return outcome;
 }
 
@@ -174,12 +174,14 @@ static std::string commas(const std::vector<int32_t> &ids) {
 
 TEST_F(DsRun, LogitsAreTheSameHoweverTheyAreMade) {
   std::vector<int32_t> first = randomIds(100, 1), second = randomIds(7, 2);
-  std::string ids = folder.write("ids.json", "{\"one\":[" + commas(first) +
-                                                 "],\"two\":[" +
-                                                 commas(second) + "]}");
+  std::string ids =
+      folder.write("ids.json", "{\"one\":[" + commas(first) + "],\"two\":[" +
+                                   commas(second) + "]}");
   std::string out = folder.path() + "/out.safetensors";
   for (std::vector<std::string> how :
-       {std::vector<std::string>{}, {"--chunk=1"}, {"--batch"},
+       {std::vector<std::string>{},
+        {"--chunk=1"},
+        {"--batch"},
         {"--batch", "--chunk", "13", "--threads=2"},
         {"--permute-pages", "--poison-free-pages", "--step-tokens=9"}}) {
     how.insert(how.end(), {"--ids=" + ids, "--out=" + out, "--hidden"});
@@ -202,8 +204,8 @@ TEST_F(DsRun, LogitsAreTheSameHoweverTheyAreMade) {
 
 TEST_F(DsRun, GenerateFromIds) {
   std::vector<int32_t> ids = randomIds(9, 3), expected = greedy(ids, 20);
-  Outcome outcome = run("generate", {"--ids=" + commas(ids), "--max-tokens=20",
-                                     "--ignore-eos"});
+  Outcome outcome = run(
+      "generate", {"--ids=" + commas(ids), "--max-tokens=20", "--ignore-eos"});
   EXPECT_EQ(outcome.exit, 0) << outcome.error;
   EXPECT_EQ(outcome.out, commas(expected) + "\n");
 }
@@ -260,8 +262,8 @@ TEST_F(DsRun, ChatAnswersByTheTemplate) {
     for (char c : prompt)
       ids.push_back(c == '$' ? 39 : c >= 'a' ? c - 'a' : c - 'A' + 26);
     std::vector<int32_t> all = greedy(ids, 5);
-    return letters(std::vector<int32_t>(
-        all.begin(), std::find(all.begin(), all.end(), 39)));
+    return letters(std::vector<int32_t>(all.begin(),
+                                        std::find(all.begin(), all.end(), 39)));
   };
   std::string first = answer("uabc$A");
   std::string second = answer("uabc$a" + first + "$ud$A");
@@ -278,9 +280,9 @@ TEST_F(DsRun, EvalGivesPerplexity) {
     double sum = 0;
     int count = 0;
     for (size_t begin = 0; begin < ids.size(); begin += window) {
-      std::vector<int32_t> part(
-          ids.begin() + begin,
-          ids.begin() + std::min(ids.size(), begin + window));
+      std::vector<int32_t> part(ids.begin() + begin,
+                                ids.begin() +
+                                    std::min(ids.size(), begin + window));
       FakeResult result = model.run(part);
       for (size_t i = 0; i + 1 < part.size(); ++i, ++count) {
         double total = 0;
@@ -303,9 +305,8 @@ TEST_F(DsRun, EvalGivesPerplexity) {
 }
 
 TEST_F(DsRun, BenchPrintsEveryTest) {
-  Outcome outcome =
-      run("bench", {"--prefill=3,70", "--decode=5", "--batch=4", "--repeat=2",
-                    "--json", "--threads=1"});
+  Outcome outcome = run("bench", {"--prefill=3,70", "--decode=5", "--batch=4",
+                                  "--repeat=2", "--json", "--threads=1"});
   ASSERT_EQ(outcome.exit, 0) << outcome.error;
   auto json = nlohmann::json::parse(outcome.out);
   ASSERT_EQ(json.size(), 4u);
@@ -371,9 +372,10 @@ TEST_F(DsRun, MistakesInPrompts) {
   };
   EXPECT_EQ(logits("[1]"), "dsrun: error: expects 'DIR/ids.json' to be a JSON "
                            "object {\"name\": [token ids]}\n");
-  EXPECT_EQ(logits("{\"a\": [1.5]}"),
-            "dsrun: error: expects prompt 'a' of 'DIR/ids.json' to be a list of "
-            "token ids\n");
+  EXPECT_EQ(
+      logits("{\"a\": [1.5]}"),
+      "dsrun: error: expects prompt 'a' of 'DIR/ids.json' to be a list of "
+      "token ids\n");
   EXPECT_EQ(logits("{\"a\": [1], \"b\": [" + commas(randomIds(301, 1)) + "]}"),
             "dsrun: error: prompt 'b' has 301 tokens, and the model's limit "
             "(max_position_embeddings) is 300\n");
@@ -388,10 +390,9 @@ TEST_F(DsRun, InterruptionLeavesNoFile) {
             commas(randomIds(300, i)) + "]";
   folder.write("ids.json", json + "}");
   std::string out = folder.path() + "/out.safetensors";
-  pid_t process =
-      start({"logits", fakeArtifact(), "--weights=" + folder.path(),
-             "--ids=" + folder.path() + "/ids.json", "--out=" + out,
-             "--chunk=1"});
+  pid_t process = start({"logits", fakeArtifact(), "--weights=" + folder.path(),
+                         "--ids=" + folder.path() + "/ids.json", "--out=" + out,
+                         "--chunk=1"});
   std::string temporary = out + ".tmp." + std::to_string(process);
   for (int i = 0; i < 1000 && !std::filesystem::exists(temporary); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -407,8 +408,8 @@ TEST_F(DsRun, InterruptionLeavesNoFile) {
 TEST_F(DsRun, HelpNamesEveryCommand) {
   Outcome outcome = finish(start({"--help"}));
   EXPECT_EQ(outcome.exit, 0);
-  for (const char *command : {"generate", "chat", "bench", "inspect", "eval",
-                              "logits", "tokenize"}) {
+  for (const char *command :
+       {"generate", "chat", "bench", "inspect", "eval", "logits", "tokenize"}) {
     EXPECT_NE(outcome.out.find(std::string("\n  ") + command),
               std::string::npos);
     Outcome help = finish(start({command, "--help"}));

@@ -36,11 +36,11 @@ TEST(Engine, ChunksOfAnySizeGiveTheSameBits) {
     Sequence sequence(*session.state);
     LogitRows rows;
     for (size_t at = 0; at < ids.size(); at += chunk)
-      session.append(sequence,
-                     std::vector<int32_t>(
-                         ids.begin() + at,
-                         ids.begin() + std::min(ids.size(), at + chunk)),
-                     rows);
+      session.append(
+          sequence,
+          std::vector<int32_t>(ids.begin() + at,
+                               ids.begin() + std::min(ids.size(), at + chunk)),
+          rows);
     EXPECT_EQ(rows, expected) << "chunks of " << chunk;
   }
   EXPECT_EQ(session.state->freePages(), session.state->pages());
@@ -105,7 +105,8 @@ TEST(Engine, ForkedSequencesGoTheirOwnWays) {
   Sequence twin = original.fork();
   std::vector<int32_t> left = prompt, right = prompt;
   for (int i = 0; i < 40; ++i) {
-    for (auto [sequence, ids] : {std::pair(&original, &left), {&twin, &right}}) {
+    for (auto [sequence, ids] :
+         {std::pair(&original, &left), {&twin, &right}}) {
       ids->push_back(static_cast<int32_t>((i * 7 + (ids == &left)) % 40));
       LogitRows row;
       session.append(*sequence, {ids->back()}, row);

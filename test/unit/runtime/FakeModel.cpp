@@ -64,8 +64,7 @@ void FakeModel::runLayer(int layer, std::vector<float> &x,
       for (int c = 0; c < width; ++c)
         score += row[c] * x[p * width + c];
       for (int c = 0; c < width; ++c)
-        sum[c] += score / static_cast<int>(1 + t) *
-                  (0.5f * x[p * width + c]);
+        sum[c] += score / static_cast<int>(1 + t) * (0.5f * x[p * width + c]);
     }
     for (int n = 0; n < width; ++n) {
       y[n] = row[n] + bias[n];
@@ -115,8 +114,8 @@ FakeSession::FakeSession(int threads, int64_t pages, EngineOptions options,
   ArtifactOptions how;
   how.variant = "avx2";
   artifact = std::move(*Artifact::open(fakeArtifact(), how));
-  weights = std::move(
-      *Weights::load(artifact->manifest(), folder.path(), pool));
+  weights =
+      std::move(*Weights::load(artifact->manifest(), folder.path(), pool));
   engine = std::move(*Engine::create(*artifact, weights, pool, options));
   StateOptions where;
   where.pages = pages;

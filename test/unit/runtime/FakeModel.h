@@ -34,8 +34,7 @@ public:
   std::vector<FileTensor> tensors(const std::string &dtype = "BF16") const;
 
   /// Writes model.safetensors to `folder`.
-  void write(const TempFolder &folder,
-             const std::string &dtype = "BF16") const;
+  void write(const TempFolder &folder, const std::string &dtype = "BF16") const;
 
   /// Computes the results of a whole sequence, in the order of the kernels, so
   /// that they agree to the bit.

@@ -15,17 +15,18 @@ static std::string open(const std::string &bytes) {
 
 /// Returns the error of a file with one tensor 'a' of this description.
 static std::string openTensor(const std::string &description, size_t bytes) {
-  return open(rawSafetensors("{\"a\":" + description + "}",
-                             std::string(bytes, '\0')));
+  return open(
+      rawSafetensors("{\"a\":" + description + "}", std::string(bytes, '\0')));
 }
 
 TEST(Safetensors, TensorsAreFound) {
   TempFolder folder;
-  folder.write("model.safetensors",
-               safetensors({{"b", "F32", {2, 3}, encode({1, 2, 3, 4, 5, 6}, "F32")},
-                            {"a", "BF16", {2}, encode({1, -2}, "BF16")},
-                            {"scalar", "I64", {}, std::string(8, '\1')},
-                            {"empty", "F16", {0, 5}, ""}}));
+  folder.write(
+      "model.safetensors",
+      safetensors({{"b", "F32", {2, 3}, encode({1, 2, 3, 4, 5, 6}, "F32")},
+                   {"a", "BF16", {2}, encode({1, -2}, "BF16")},
+                   {"scalar", "I64", {}, std::string(8, '\1')},
+                   {"empty", "F16", {0, 5}, ""}}));
   auto checkpoint = Checkpoint::open(folder.path() + "//");
   ASSERT_TRUE(checkpoint) << checkpoint.error();
   ASSERT_EQ(checkpoint->tensors().size(), 4u);
@@ -51,10 +52,10 @@ TEST(Safetensors, TruncatedFiles) {
   EXPECT_EQ(open(rawSafetensors("{}", "").substr(0, 9)),
             "'DIR/model.safetensors' is truncated: expects a header of 2 "
             "bytes, found 1");
-  EXPECT_EQ(openTensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})",
-                       7),
-            "tensor 'a' of 'DIR/model.safetensors' ends at byte 8 of the data, "
-            "and the file has 7: it is truncated");
+  EXPECT_EQ(
+      openTensor(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8]})", 7),
+      "tensor 'a' of 'DIR/model.safetensors' ends at byte 8 of the data, "
+      "and the file has 7: it is truncated");
 }
 
 TEST(Safetensors, EveryPrefixOfAFileIsAnError) {
@@ -77,8 +78,9 @@ TEST(Safetensors, HeadersThatAreNotJson) {
   EXPECT_EQ(open(rawSafetensors("{\"a\": }", "")),
             "the header of 'DIR/model.safetensors' is not JSON: error at byte "
             "7");
-  EXPECT_EQ(open(rawSafetensors("[1]", "")),
-            "expects the header of 'DIR/model.safetensors' to be a JSON object");
+  EXPECT_EQ(
+      open(rawSafetensors("[1]", "")),
+      "expects the header of 'DIR/model.safetensors' to be a JSON object");
   EXPECT_EQ(open(rawSafetensors(std::string(4, '\xff'), "")),
             "the header of 'DIR/model.safetensors' is not JSON: error at byte "
             "1");
@@ -86,14 +88,15 @@ TEST(Safetensors, HeadersThatAreNotJson) {
 
 TEST(Safetensors, NamesThatAreThereTwice) {
   std::string tensor = R"({"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
-  EXPECT_EQ(open(rawSafetensors("{\"a\":" + tensor + ",\"a\":" + tensor + "}",
-                                "x")),
-            "the header of 'DIR/model.safetensors' has the key 'a' twice");
+  EXPECT_EQ(
+      open(rawSafetensors("{\"a\":" + tensor + ",\"a\":" + tensor + "}", "x")),
+      "the header of 'DIR/model.safetensors' has the key 'a' twice");
 }
 
 TEST(Safetensors, IncompleteDescriptions) {
-  std::string expected = "expects tensor 'a' of 'DIR/model.safetensors' to have "
-                         "dtype, shape and data_offsets [begin, end]";
+  std::string expected =
+      "expects tensor 'a' of 'DIR/model.safetensors' to have "
+      "dtype, shape and data_offsets [begin, end]";
   for (const char *description :
        {"3", "{}", R"({"dtype":"F32","shape":[1]})",
         R"({"dtype":"F32","shape":1,"data_offsets":[0,4]})",
@@ -110,29 +113,30 @@ TEST(Safetensors, UnknownTypes) {
 }
 
 TEST(Safetensors, SizesThatDoNotFitTheShape) {
-  EXPECT_EQ(openTensor(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})", 8),
-            "expects tensor 'a' of 'DIR/model.safetensors' of type F32 and "
-            "shape [3] to have 12 bytes, found 8");
   EXPECT_EQ(
-      openTensor(
-          R"({"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]})",
-          0),
+      openTensor(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})", 8),
+      "expects tensor 'a' of 'DIR/model.safetensors' of type F32 and "
+      "shape [3] to have 12 bytes, found 8");
+  EXPECT_EQ(
+      openTensor(R"({"dtype":"F32","shape":[4294967296,4294967296],)"
+                 R"("data_offsets":[0,0]})",
+                 0),
       "tensor 'a' of 'DIR/model.safetensors' has a shape that is too large");
 }
 
 TEST(Safetensors, OffsetsOutOfOrder) {
-  EXPECT_EQ(openTensor(R"({"dtype":"F32","shape":[1],"data_offsets":[4,0]})", 4),
-            "expects the offsets of tensor 'a' of 'DIR/model.safetensors' to be "
-            "in order, found [4, 0]");
+  EXPECT_EQ(
+      openTensor(R"({"dtype":"F32","shape":[1],"data_offsets":[4,0]})", 4),
+      "expects the offsets of tensor 'a' of 'DIR/model.safetensors' to be "
+      "in order, found [4, 0]");
 }
 
 TEST(Safetensors, TensorsThatOverlap) {
-  EXPECT_EQ(
-      open(rawSafetensors(
-          R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-          R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
-          std::string(12, '\0'))),
-      "'DIR/model.safetensors': tensor 'b' overlaps tensor 'a'");
+  EXPECT_EQ(open(rawSafetensors(
+                R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+                std::string(12, '\0'))),
+            "'DIR/model.safetensors': tensor 'b' overlaps tensor 'a'");
 }
 
 TEST(Safetensors, BytesOfNoTensor) {
@@ -164,8 +168,7 @@ static std::string openShards(const std::string &index,
 
 TEST(Safetensors, Shards) {
   EXPECT_EQ(
-      openShards(
-          R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})"),
+      openShards(R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})"),
       "no error");
 }
 
@@ -193,7 +196,7 @@ TEST(Safetensors, IndexThatDoesNotFitItsShards) {
 
 TEST(Safetensors, TensorInTwoShards) {
   EXPECT_EQ(
-      openShards(
-          R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})", "a"),
+      openShards(R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})",
+                 "a"),
       "tensor 'a' is in 'DIR/2.safetensors' and in 'DIR/1.safetensors'");
 }

@@ -17,8 +17,7 @@ static std::string load(const std::vector<FileTensor> &tensors) {
   TempFolder folder;
   folder.write("model.safetensors", safetensors(tensors));
   ThreadPool pool(1);
-  return errorOf(Weights::load(manifest(), folder.path(), pool),
-                 folder.path());
+  return errorOf(Weights::load(manifest(), folder.path(), pool), folder.path());
 }
 
 /// Returns the tensors without the one called `name`, which goes to `taken`.
@@ -153,9 +152,9 @@ struct PackCase {
 };
 
 static const PackCase packCases[] = {
-    {{64}, 96, false},         {{5}, 3, false},      {{33}, 74, false},
-    {{32, 7, 30}, 35, false},  {{16, 16}, 32, true}, {{20, 20}, 26, true},
-    {{176, 176}, 64, true},    {{1}, 1, false},      {{4096}, 40, false},
+    {{64}, 96, false},        {{5}, 3, false},      {{33}, 74, false},
+    {{32, 7, 30}, 35, false}, {{16, 16}, 32, true}, {{20, 20}, 26, true},
+    {{176, 176}, 64, true},   {{1}, 1, false},      {{4096}, 40, false},
     {{3000, 3000}, 50, true}};
 
 TEST(Weights, PanelBf16) {
@@ -262,8 +261,9 @@ TEST(Pack, EveryF16IsWidenedExactly) {
     float value;
     convertToF32(Source::F16, &half, 1, &value);
     int exponent = half >> 10 & 31, fraction = half & 1023;
-    float magnitude = exponent == 0 ? std::ldexp(fraction, -24)
-                                    : std::ldexp(1024 + fraction, exponent - 25);
+    float magnitude = exponent == 0
+                          ? std::ldexp(fraction, -24)
+                          : std::ldexp(1024 + fraction, exponent - 25);
     if (exponent == 31)
       magnitude = fraction ? NAN : INFINITY;
     EXPECT_EQ(std::signbit(value), half >> 15) << bits;

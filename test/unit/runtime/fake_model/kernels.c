@@ -1,11 +1,11 @@
-/*===- kernels.c - The kernels of a tiny model, by hand ----------------------===
+/*===- kernels.c - The kernels of a tiny model, by hand ---------------------===
  *
  * What a compiler would emit for manifest.json, written plainly. The model has
  * no meaning, but all that the runtime does for a model shows in its results:
  * packed layouts, paged state, the arrays of ds_seq, buckets, scratch memory
  * and the floating-point state. FakeModel.cpp computes the same without them.
  *
- *===------------------------------------------------------------------------===*/
+ *===----------------------------------------------------------------------===*/
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -86,8 +86,8 @@ static void attend(void *const *args, int64_t t, int64_t s, float *sum) {
     for (int c = 0; c < D; ++c)
       score += x[c] * *key_at(args[1], pages, p, c);
     for (int c = 0; c < D; ++c)
-      sum[c] += score / (1 + seq->position[t]) *
-                *value_at(args[2], pages, p, c);
+      sum[c] +=
+          score / (1 + seq->position[t]) * *value_at(args[2], pages, p, c);
   }
 }
 
