@@ -1,5 +1,4 @@
-/*===- CClient.c - A client of the C interface, in C
- * -------------------------===*/
+/*===- CClient.c - A client of the C interface -----------------------------===*/
 #include "runtime/ds_runtime.h"
 
 /* Returns the best token after a prompt, or -1. Forks, rolls back and decodes

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <unistd.h>
 
 using namespace ds::runtime;
@@ -241,6 +242,37 @@ TEST(Weights, LoadingCanBeStopped) {
                                });
   EXPECT_EQ(errorOf(weights), "loading was interrupted");
   EXPECT_GT(most, 0);
+}
+
+/// Returns the bytes of this process that are in memory.
+static int64_t residentBytes() {
+  std::ifstream file("/proc/self/statm");
+  int64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+TEST(Weights, NothingIsHeldTwice) {
+  // 64 MB of F32, packed to 32 MB of bf16.
+  constexpr int64_t rows = 16384, columns = 1024, packed = rows * columns * 2;
+  TempFolder folder;
+  folder.write("model.safetensors",
+               safetensors({{"p0",
+                             "F32",
+                             {rows, columns},
+                             std::string(rows * columns * 4, '\1')}}));
+  Manifest needed;
+  needed.weights = {spec(Layout::PanelBf16, {rows}, columns)};
+  ThreadPool pool(2);
+  int64_t before = residentBytes(), most = before;
+  auto weights =
+      Weights::load(needed, folder.path(), pool, [&](int64_t, int64_t) {
+        most = std::max(most, residentBytes());
+        return true;
+      });
+  ASSERT_TRUE(weights);
+  EXPECT_GE(most - before, packed * 9 / 10);
+  EXPECT_LE(most - before, packed + packed / 20 + (4 << 20));
 }
 
 TEST(Weights, FileThatShrinksIsAnError) {
