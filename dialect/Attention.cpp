@@ -13,12 +13,11 @@ static LogicalResult verifyHeads(Operation *op, int64_t width, int64_t heads,
                                  RopeAttr rope) {
   if (heads <= 0 || width % heads)
     return op->emitOpError() << "expects columns (" << width
-                             << ") to be a multiple of heads (" << heads
-                             << ")";
+                             << ") to be a multiple of heads (" << heads << ")";
   if (rope && rope.getDims() > width / heads)
-    return op->emitOpError() << "expects rotated dims (" << rope.getDims()
-                             << ") to fit a head of " << width / heads
-                             << " columns";
+    return op->emitOpError()
+           << "expects rotated dims (" << rope.getDims()
+           << ") to fit a head of " << width / heads << " columns";
   return success();
 }
 
@@ -65,13 +64,13 @@ static LogicalResult verifyKeyValue(Operation *op, StateType keys,
                              << "[heads, dims]";
   int64_t keyHeads = keys.getShape()[0];
   if (values.getShape()[0] != keyHeads)
-    return op->emitOpError() << "expects as many value heads ("
-                             << values.getShape()[0] << ") as key heads ("
-                             << keyHeads << ")";
+    return op->emitOpError()
+           << "expects as many value heads (" << values.getShape()[0]
+           << ") as key heads (" << keyHeads << ")";
   if (heads <= 0 || heads % keyHeads)
-    return op->emitOpError() << "expects heads (" << heads
-                             << ") to be a multiple of key heads ("
-                             << keyHeads << ")";
+    return op->emitOpError()
+           << "expects heads (" << heads << ") to be a multiple of key heads ("
+           << keyHeads << ")";
   if (keys.getElementType() != values.getElementType())
     return op->emitOpError() << "expects keys and values of one element type";
   return success();
@@ -83,13 +82,13 @@ static LogicalResult verifyAttend(Operation *op, Value query, StateType keys,
   if (failed(verifyKeyValue(op, keys, values, heads)))
     return failure();
   if (columns(query) != heads * keys.getShape()[1])
-    return op->emitOpError() << "expects queries of " << heads << " x "
-                             << keys.getShape()[1] << " columns, got "
-                             << columns(query);
+    return op->emitOpError()
+           << "expects queries of " << heads << " x " << keys.getShape()[1]
+           << " columns, got " << columns(query);
   if (columns(result) != heads * values.getShape()[1])
-    return op->emitOpError() << "expects a result of " << heads << " x "
-                             << values.getShape()[1] << " columns, got "
-                             << columns(result);
+    return op->emitOpError()
+           << "expects a result of " << heads << " x " << values.getShape()[1]
+           << " columns, got " << columns(result);
   return success();
 }
 
@@ -125,8 +124,8 @@ LogicalResult RopeAppendOp::verify() {
   StateType keys = getKeys().getType(), values = getValues().getType();
   if (failed(verifyKeyValue(*this, keys, values, getHeads())))
     return failure();
-  int64_t expected = getHeads() * keys.getShape()[1] + keys.getWidth() +
-                     values.getWidth();
+  int64_t expected =
+      getHeads() * keys.getShape()[1] + keys.getWidth() + values.getWidth();
   if (columns(getInput()) != expected)
     return emitOpError() << "expects rows of " << expected << " columns, got "
                          << columns(getInput());

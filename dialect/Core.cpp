@@ -27,14 +27,13 @@ static LogicalResult verifyProduct(Operation *op, Value input, Value weight,
   if (type.getRank() != 2)
     return op->emitOpError() << "expects a weight of rank 2, got " << type;
   if (type.getDimSize(1) != columns(input))
-    return op->emitOpError() << "expects the weight's columns ("
-                             << type.getDimSize(1)
-                             << ") to be the input's (" << columns(input)
-                             << ")";
+    return op->emitOpError()
+           << "expects the weight's columns (" << type.getDimSize(1)
+           << ") to be the input's (" << columns(input) << ")";
   if (type.getDimSize(0) != outputs)
-    return op->emitOpError() << "expects the weight's rows ("
-                             << type.getDimSize(0)
-                             << ") to match the result (" << outputs << ")";
+    return op->emitOpError()
+           << "expects the weight's rows (" << type.getDimSize(0)
+           << ") to match the result (" << outputs << ")";
   return success();
 }
 

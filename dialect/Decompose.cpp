@@ -48,8 +48,8 @@ FailureOr<SmallVector<Value>> RopeAppendOp::decompose(OpBuilder &builder) {
   Value query = slice(builder, getLoc(), getInput(), 1, 0, queries);
   Value key = slice(builder, getLoc(), getInput(), 1, queries, keys);
   Value value = slice(builder, getLoc(), getInput(), 1, queries + keys, values);
-  query = RopeOp::create(builder, getLoc(), query, getSeq(), getHeads(),
-                         getRope());
+  query =
+      RopeOp::create(builder, getLoc(), query, getSeq(), getHeads(), getRope());
   key = RopeOp::create(builder, getLoc(), key, getSeq(),
                        getKeys().getType().getShape()[0], getRope());
   Value newKeys = AppendOp::create(builder, getLoc(), getKeys(), key, getSeq());

@@ -40,8 +40,7 @@ LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
   if (shape.empty() || llvm::any_of(shape, [](int64_t d) { return d <= 0; }))
     return emitError() << "expects a state's dimensions to be positive";
   if (!elementType.isBF16() && !elementType.isF32())
-    return emitError() << "expects a state of bf16 or f32, got "
-                       << elementType;
+    return emitError() << "expects a state of bf16 or f32, got " << elementType;
   if (layers <= 0)
     return emitError() << "expects layers (" << layers << ") to be positive";
   return success();

@@ -43,9 +43,9 @@ static LogicalResult verifyRegion(Operation *op, Region &region,
                              << " arguments, got " << block.getNumArguments();
   for (auto [argument, type] : llvm::zip(block.getArguments(), arguments))
     if (argument.getType() != type)
-      return op->emitOpError() << "expects region argument "
-                               << argument.getArgNumber() << " to be " << type
-                               << ", got " << argument.getType();
+      return op->emitOpError()
+             << "expects region argument " << argument.getArgNumber()
+             << " to be " << type << ", got " << argument.getType();
   auto yield = dyn_cast<YieldOp>(block.getTerminator());
   if (!yield || yield.getNumOperands() != 1 ||
       yield.getOperand(0).getType() != typeOf(result).getElementType())
@@ -62,8 +62,8 @@ static LogicalResult verifyInput(Operation *op, Value input, Value result,
   int64_t columns = typeOf(result).getDimSize(1);
   bool fits = type.getRank() == 2 || (vectors && type.getRank() == 1);
   if (!fits || type.getShape().back() != columns)
-    return op->emitOpError() << "expects operands of " << columns
-                             << " columns, got " << type;
+    return op->emitOpError()
+           << "expects operands of " << columns << " columns, got " << type;
   return success();
 }
 
@@ -89,9 +89,9 @@ static LogicalResult verifyRows(Operation *op, ValueRange inputs,
   for (Value input : inputs)
     if (typeOf(input).getRank() == 2 && input.getDefiningOp() &&
         getRowSymbolOf(input) != symbol)
-      return op->emitOpError() << "expects operands of " << symbol
-                               << " rows, got one of "
-                               << getRowSymbolOf(input) << " rows";
+      return op->emitOpError()
+             << "expects operands of " << symbol << " rows, got one of "
+             << getRowSymbolOf(input) << " rows";
   return success();
 }
 
@@ -106,8 +106,8 @@ LogicalResult KernelMatmulOp::verify() {
     arguments.push_back(typeOf(extra).getElementType());
   int64_t outputs = typeOf(getResult()).getDimSize(1) * (getPair() ? 2 : 1);
   if (typeOf(getWeight()).getDimSize(0) != outputs)
-    return emitOpError() << "expects a weight of " << outputs
-                         << " rows, got " << typeOf(getWeight());
+    return emitOpError() << "expects a weight of " << outputs << " rows, got "
+                         << typeOf(getWeight());
   if (typeOf(getWeight()).getDimSize(1) != typeOf(getA()).getDimSize(1))
     return emitOpError() << "expects a weight of "
                          << typeOf(getA()).getDimSize(1) << " columns, got "
@@ -248,15 +248,15 @@ static LogicalResult verifySegment(KernelHeadsOp op, SegmentAttr segment,
     return op.emitOpError() << "expects segment " << segment
                             << " to lie within " << columns << " columns";
   if (segment.getRotate() && op.getRope().getDims() > segment.getDim())
-    return op.emitOpError() << "expects rotated dims ("
-                            << op.getRope().getDims() << ") to fit segment "
-                            << segment;
+    return op.emitOpError()
+           << "expects rotated dims (" << op.getRope().getDims()
+           << ") to fit segment " << segment;
   auto state = dyn_cast<StateType>(target);
-  int64_t expected = state ? state.getWidth()
-                           : cast<RankedTensorType>(target).getDimSize(1);
+  int64_t expected =
+      state ? state.getWidth() : cast<RankedTensorType>(target).getDimSize(1);
   if (width != expected)
-    return op.emitOpError() << "expects segment " << segment << " to fill "
-                            << target;
+    return op.emitOpError()
+           << "expects segment " << segment << " to fill " << target;
   return success();
 }
 

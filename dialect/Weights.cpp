@@ -26,8 +26,7 @@ LogicalResult WeightOp::verify() {
   if (getLayout() == WeightLayout::VectorF32 && type.getRank() != 1)
     return emitOpError() << "expects a vector for layout vector_f32, got "
                          << type;
-  if (getPaired() &&
-      (getRows().size() != 2 || getRows()[0] != getRows()[1]))
+  if (getPaired() && (getRows().size() != 2 || getRows()[0] != getRows()[1]))
     return emitOpError() << "expects two labels of equal rows to be paired";
   return success();
 }
@@ -41,8 +40,8 @@ GetWeightOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
                          << "' to be a declared weight";
   Type expected = getPackedType(weight);
   if (expected != getResult().getType())
-    return emitOpError() << "expects the weight's type " << expected
-                         << ", got " << getResult().getType();
+    return emitOpError() << "expects the weight's type " << expected << ", got "
+                         << getResult().getType();
   return success();
 }
 
@@ -87,8 +86,8 @@ static LogicalResult verifyRunTypes(RunOp op) {
 }
 
 LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  auto body = symbolTable.lookupNearestSymbolFrom<func::FuncOp>(*this,
-                                                                getBodyAttr());
+  auto body =
+      symbolTable.lookupNearestSymbolFrom<func::FuncOp>(*this, getBodyAttr());
   if (!body)
     return emitOpError() << "expects '" << getBody() << "' to be a function";
   if (failed(verifyRunTypes(*this)))
@@ -112,8 +111,8 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   if (body.getFunctionType() != expected) {
     InFlightDiagnostic diag = emitOpError()
                               << "expects a body of type " << expected;
-    diag.attachNote(body.getLoc()) << "the body has type "
-                                   << body.getFunctionType();
+    diag.attachNote(body.getLoc())
+        << "the body has type " << body.getFunctionType();
     return diag;
   }
   return success();

@@ -72,9 +72,9 @@ void AnglesTable::collect(func::FuncOp function) {
 void AnglesTable::computeIn(func::FuncOp function) {
   OpBuilder builder = OpBuilder::atBlockBegin(&function.getBody().front());
   for (auto &[rope, angles] : functions[function])
-    angles = KernelAnglesOp::create(builder, function.getLoc(),
-                                    getAnglesType(rope), "angles",
-                                    getSeqArgument(function), rope);
+    angles =
+        KernelAnglesOp::create(builder, function.getLoc(), getAnglesType(rope),
+                               "angles", getSeqArgument(function), rope);
 }
 
 void AnglesTable::passTo(func::FuncOp body, ArrayRef<RunOp> runs) {
@@ -167,8 +167,8 @@ private:
   }
 
   KernelHeadsOp create(Operation *op, StringRef stem, Value row, Value seq,
-                       RopeAttr rope, ArrayRef<Attribute> segments,
-                       Type result, ValueRange states) {
+                       RopeAttr rope, ArrayRef<Attribute> segments, Type result,
+                       ValueRange states) {
     OpBuilder builder(op);
     auto [turn, table] = angles.find(op, rope);
     return KernelHeadsOp::create(builder, op->getLoc(), result,
@@ -203,13 +203,13 @@ void HeadsFormer::form(RopeAppendOp op) {
   StateType keys = op.getKeys().getType(), values = op.getValues().getType();
   int64_t heads = op.getHeads(), dims = keys.getShape()[1];
   int64_t first = heads * dims, second = first + keys.getWidth();
-  KernelHeadsOp kernel = create(
-      op, "rope_append", op.getInput(), op.getSeq(), op.getRope(),
-      {segment(0, heads, dims, true, SegmentDest::Result),
-       segment(first, keys.getShape()[0], dims, true, SegmentDest::Key),
-       segment(second, values.getShape()[0], values.getShape()[1], false,
-               SegmentDest::Value)},
-      op.getQuery().getType(), {op.getKeys(), op.getValues()});
+  KernelHeadsOp kernel =
+      create(op, "rope_append", op.getInput(), op.getSeq(), op.getRope(),
+             {segment(0, heads, dims, true, SegmentDest::Result),
+              segment(first, keys.getShape()[0], dims, true, SegmentDest::Key),
+              segment(second, values.getShape()[0], values.getShape()[1], false,
+                      SegmentDest::Value)},
+             op.getQuery().getType(), {op.getKeys(), op.getValues()});
   op.getQuery().replaceAllUsesWith(kernel.getResult());
   op.getNewKeys().replaceAllUsesWith(kernel.getNewStates()[0]);
   op.getNewValues().replaceAllUsesWith(kernel.getNewStates()[1]);
@@ -227,11 +227,12 @@ void HeadsFormer::form(AppendOp op) {
                static_cast<int64_t>(rope.getHeads()) != heads))
     rope = {};
   Columns columns = findColumns(rope ? rope.getInput() : input);
-  KernelHeadsOp kernel = create(
-      op, "append", columns.row, op.getSeq(), rope ? rope.getRope() : RopeAttr(),
-      segment(columns.begin, heads, state.getWidth() / heads, bool(rope),
-              findView(op.getResult())),
-      Type(), op.getState());
+  KernelHeadsOp kernel =
+      create(op, "append", columns.row, op.getSeq(),
+             rope ? rope.getRope() : RopeAttr(),
+             segment(columns.begin, heads, state.getWidth() / heads, bool(rope),
+                     findView(op.getResult())),
+             Type(), op.getState());
   op.replaceAllUsesWith(kernel.getNewStates()[0]);
   op.erase();
   eraseIfDead(input);

@@ -40,9 +40,9 @@ struct SinkSelectRows : OpRewritePattern<RmsNormOp> {
     auto select = op.getInput().getDefiningOp<SelectRowsOp>();
     if (!select)
       return rewriter.notifyMatchFailure(op, "expects selected rows");
-    Value all = RmsNormOp::create(rewriter, op.getLoc(), op.getType(),
-                                  select.getInput(), op.getWeight(),
-                                  op.getEpsAttr());
+    Value all =
+        RmsNormOp::create(rewriter, op.getLoc(), op.getType(),
+                          select.getInput(), op.getWeight(), op.getEpsAttr());
     rewriter.replaceOpWithNewOp<SelectRowsOp>(op, op.getType(), all,
                                               select.getSeq());
     return success();
@@ -60,9 +60,9 @@ struct FormLinear : OpRewritePattern<LinearOp> {
       extras.push_back(bias);
       types.push_back(getElement(bias));
     }
-    auto kernel = KernelMatmulOp::create(
-        rewriter, op.getLoc(), op.getType(), getStem(op.getWeight(), "matmul"),
-        input, op.getWeight(), extras, rows);
+    auto kernel = KernelMatmulOp::create(rewriter, op.getLoc(), op.getType(),
+                                         getStem(op.getWeight(), "matmul"),
+                                         input, op.getWeight(), extras, rows);
     RegionBuilder region(kernel.getEpilogue(), types, op.getLoc());
     Value sum = region.argument(0);
     if (op.getBias())
@@ -124,9 +124,8 @@ struct FormSwiglu : OpRewritePattern<SwigluOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(SwigluOp op,
                                 PatternRewriter &rewriter) const override {
-    auto kernel =
-        KernelElementwiseOp::create(rewriter, op.getLoc(), op.getType(),
-                                    "swiglu", op->getOperands());
+    auto kernel = KernelElementwiseOp::create(
+        rewriter, op.getLoc(), op.getType(), "swiglu", op->getOperands());
     Type element = getElement(op.getResult());
     RegionBuilder region(kernel.getBody(), {element, element}, op.getLoc());
     Value y = region.swiglu(region.widen(region.argument(0)),
@@ -152,16 +151,16 @@ struct FormElementwise : RewritePattern {
   LogicalResult matchAndRewrite(Operation *op,
                                 PatternRewriter &rewriter) const override {
     StringRef dialect = op->getName().getDialectNamespace();
-    if ((dialect != "arith" && dialect != "math") ||
-        op->getNumResults() != 1 || op->getNumOperands() == 0 ||
+    if ((dialect != "arith" && dialect != "math") || op->getNumResults() != 1 ||
+        op->getNumOperands() == 0 ||
         !OpTrait::hasElementwiseMappableTraits(op) ||
         !isMatrix(op->getResult(0).getType()) ||
         !llvm::all_of(op->getOperandTypes(), isMatrix))
       return failure();
     StringRef stem = op->getName().stripDialect();
-    auto kernel = KernelElementwiseOp::create(
-        rewriter, op->getLoc(), op->getResult(0).getType(), stem,
-        op->getOperands());
+    auto kernel = KernelElementwiseOp::create(rewriter, op->getLoc(),
+                                              op->getResult(0).getType(), stem,
+                                              op->getOperands());
     SmallVector<Type> types;
     for (Value operand : op->getOperands())
       types.push_back(getElement(operand));
@@ -177,8 +176,8 @@ struct FormAttention : OpRewritePattern<AttendOp> {
   LogicalResult matchAndRewrite(AttendOp op,
                                 PatternRewriter &rewriter) const override {
     rewriter.replaceOpWithNewOp<KernelAttentionOp>(
-        op, op.getType(), "attention", op.getQuery(), op.getKeys(), op.getValues(),
-        op.getSeq(), op.getHeads(), op.getScale());
+        op, op.getType(), "attention", op.getQuery(), op.getKeys(),
+        op.getValues(), op.getSeq(), op.getHeads(), op.getScale());
     return success();
   }
 };
@@ -192,9 +191,8 @@ struct FormEmbedding : OpRewritePattern<EmbeddingOp> {
       if (auto weight = SymbolTable::lookupNearestSymbolFrom<WeightOp>(
               op, read.getWeightAttr()))
         layout = weight.getLayout().value_or(layout);
-    rewriter.replaceOpWithNewOp<KernelEmbedOp>(op, op.getType(), "embed",
-                                               op.getTable(), op.getSeq(),
-                                               layout);
+    rewriter.replaceOpWithNewOp<KernelEmbedOp>(
+        op, op.getType(), "embed", op.getTable(), op.getSeq(), layout);
     return success();
   }
 };

@@ -41,8 +41,8 @@ static void chain(RegionBuilder &region, Region &first, KernelElementwiseOp op,
                   unsigned index) {
   SmallVector<Value> arguments(region.arguments());
   size_t count = first.getNumArguments();
-  Value made = region.inlineRegion(
-      first, ArrayRef<Value>(arguments).take_front(count));
+  Value made =
+      region.inlineRegion(first, ArrayRef<Value>(arguments).take_front(count));
   SmallVector<Value> rest(ArrayRef<Value>(arguments).drop_front(count));
   rest.insert(rest.begin() + index, made);
   region.yield(region.inlineRegion(op.getBody(), rest));

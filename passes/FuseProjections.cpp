@@ -31,7 +31,9 @@ using Group = std::pair<Key, SmallVector<LinearOp>>;
 
 /// Returns whether `user` reads columns of a wider row as well as a row of
 /// its own.
-static bool readsColumns(Operation *user) { return isa<RopeOp, AppendOp>(user); }
+static bool readsColumns(Operation *user) {
+  return isa<RopeOp, AppendOp>(user);
+}
 
 static bool isCandidate(WeightTable &weights, LinearOp linear) {
   if (!weights.findSole(linear.getWeight()) || linear->use_empty() ||
@@ -103,11 +105,11 @@ static void fuse(WeightTable &weights, ArrayRef<LinearOp> linears) {
   if (!biases.empty())
     bias = weights.readConcatenated(builder, loc, biases);
   RankedTensorType type = first.getType();
-  Value fused = LinearOp::create(
-      builder, loc,
-      RankedTensorType::get({type.getDimSize(0), columns},
-                            type.getElementType()),
-      first.getInput(), weight, bias);
+  Value fused =
+      LinearOp::create(builder, loc,
+                       RankedTensorType::get({type.getDimSize(0), columns},
+                                             type.getElementType()),
+                       first.getInput(), weight, bias);
   OpFoldResult rows = tensor::getMixedSize(builder, loc, fused, 0);
   int64_t offset = 0;
   for (LinearOp linear : linears) {

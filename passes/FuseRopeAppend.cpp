@@ -118,12 +118,12 @@ static bool fuse(Value row) {
   OpBuilder builder(place);
   auto fused = RopeAppendOp::create(
       builder,
-      builder.getFusedLoc({group.query.getLoc(), group.keys.getLoc(),
-                           group.values.getLoc()}),
+      builder.getFusedLoc(
+          {group.query.getLoc(), group.keys.getLoc(), group.values.getLoc()}),
       TypeRange{group.query.getType(), group.keys.getType(),
                 group.values.getType()},
-      row, group.keys.getState(), group.values.getState(),
-      group.query.getSeq(), group.query.getHeads(), group.query.getRope());
+      row, group.keys.getState(), group.values.getState(), group.query.getSeq(),
+      group.query.getHeads(), group.query.getRope());
   group.query.replaceAllUsesWith(fused.getQuery());
   group.keys.replaceAllUsesWith(fused.getNewKeys());
   group.values.replaceAllUsesWith(fused.getNewValues());
@@ -139,9 +139,8 @@ namespace {
 struct FuseRopeAppend : ds::impl::FuseRopeAppendBase<FuseRopeAppend> {
   void runOnOperation() override {
     llvm::SetVector<Value> rows;
-    getOperation().walk([&](tensor::ExtractSliceOp slice) {
-      rows.insert(slice.getSource());
-    });
+    getOperation().walk(
+        [&](tensor::ExtractSliceOp slice) { rows.insert(slice.getSource()); });
     for (Value row : rows)
       fused += fuse(row);
   }

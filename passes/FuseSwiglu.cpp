@@ -14,8 +14,8 @@ using namespace ds;
 static bool canPair(WeightTable &weights, LinearOp gate, LinearOp up) {
   WeightOp first = weights.findSole(gate.getWeight());
   WeightOp second = weights.findSole(up.getWeight());
-  return first && second && first != second &&
-         first.getLabels().size() == 1 && second.getLabels().size() == 1 &&
+  return first && second && first != second && first.getLabels().size() == 1 &&
+         second.getLabels().size() == 1 &&
          first.getType() == second.getType() &&
          first.getLayersAttr() == second.getLayersAttr();
 }
@@ -32,11 +32,11 @@ static bool fuse(WeightTable &weights, SwigluOp swiglu) {
       !canPair(weights, gate, up))
     return false;
   OpBuilder builder(swiglu);
-  Value weight = weights.readConcatenated(
-      builder, swiglu.getLoc(), {gate.getWeight(), up.getWeight()},
-      /*paired=*/true);
-  auto fused = GatedLinearOp::create(builder, swiglu.getLoc(),
-                                     swiglu.getType(), gate.getInput(), weight);
+  Value weight = weights.readConcatenated(builder, swiglu.getLoc(),
+                                          {gate.getWeight(), up.getWeight()},
+                                          /*paired=*/true);
+  auto fused = GatedLinearOp::create(builder, swiglu.getLoc(), swiglu.getType(),
+                                     gate.getInput(), weight);
   swiglu.replaceAllUsesWith(fused.getResult());
   swiglu.erase();
   gate.erase();

@@ -45,8 +45,8 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
   auto type = cast<RankedTensorType>(weight.getType());
   json::Array parts;
   for (auto [label, rows] : llvm::zip(weight.getLabels(), weight.getRows()))
-    parts.push_back(json::Object{
-        {"label", cast<StringAttr>(label).getValue()}, {"rows", rows}});
+    parts.push_back(json::Object{{"label", cast<StringAttr>(label).getValue()},
+                                 {"rows", rows}});
   json::Object object{
       {"id", id},
       {"name", weight.getSymName()},
@@ -91,13 +91,12 @@ static json::Value costJson(CostInterface op) {
   double stateKept = deep.stateBytes - one.stateBytes;
   double weightRow = two.weightBytes - one.weightBytes;
   double stateRow = two.stateBytes - one.stateBytes - stateKept;
-  return json::Object{
-      {"flops_row", two.flops - one.flops - flopsKept},
-      {"flops_row_kept", flopsKept},
-      {"weight_bytes", one.weightBytes - weightRow},
-      {"bytes_row", two.activationBytes - one.activationBytes + weightRow +
-                        stateRow},
-      {"state_bytes_kept", stateKept}};
+  return json::Object{{"flops_row", two.flops - one.flops - flopsKept},
+                      {"flops_row_kept", flopsKept},
+                      {"weight_bytes", one.weightBytes - weightRow},
+                      {"bytes_row", two.activationBytes - one.activationBytes +
+                                        weightRow + stateRow},
+                      {"state_bytes_kept", stateKept}};
 }
 
 static StringRef familyOf(Operation *kernel) {
@@ -189,7 +188,8 @@ json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
       {"weights", std::move(weights)},
       {"states", std::move(states)},
       {"buffers", std::move(buffers)},
-      {"arena", json::Object{{"T", plan.arenaT}, {"R", plan.arenaR},
+      {"arena", json::Object{{"T", plan.arenaT},
+                             {"R", plan.arenaR},
                              {"const", kArenaPadding}}},
       {"kernels", std::move(kernels)},
       {"entry", std::move(entry)}};

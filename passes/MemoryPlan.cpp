@@ -88,10 +88,9 @@ void MemoryPlan::place() {
   });
   for (PlannedBuffer *buffer : order) {
     SmallVector<PlannedBuffer *> rivals;
-    llvm::copy_if(placed, std::back_inserter(rivals),
-                  [&](PlannedBuffer *other) {
-                    return conflict(*other, *buffer);
-                  });
+    llvm::copy_if(
+        placed, std::back_inserter(rivals),
+        [&](PlannedBuffer *other) { return conflict(*other, *buffer); });
     llvm::sort(rivals, [](PlannedBuffer *a, PlannedBuffer *b) {
       return getOffset(*a) < getOffset(*b);
     });

@@ -10,7 +10,7 @@ static const PhaseInfo kPhases[] = {
      "canonicalise, remove what is equal or unused"},
     {Phase::Optimise, "optimise",
      "fuse projections, SwiGLU, rope and appends; bit-preserving"},
-    {Phase::Schedule, "schedule", 
+    {Phase::Schedule, "schedule",
      "choose layouts of weights, form kernels, place every tensor"},
 };
 

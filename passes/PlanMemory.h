@@ -18,9 +18,9 @@ constexpr int64_t kArenaPadding = 64;
 /// A tensor's memory.
 struct PlannedBuffer {
   std::string name;
-  bool perRow = false;   ///< Rows are R (wanted logits) instead of T.
-  bool isF32 = false;    ///< Elements are f32 instead of bf16.
-  int64_t rowBytes = 0;  ///< Bytes of one row, exact.
+  bool perRow = false;         ///< Rows are R (wanted logits) instead of T.
+  bool isF32 = false;          ///< Elements are f32 instead of bf16.
+  int64_t rowBytes = 0;        ///< Bytes of one row, exact.
   int64_t first = 0, last = 0; ///< Steps of the program that need it.
   int64_t offsetT = 0, offsetR = 0; ///< Address = T offsetT + R offsetR.
 };
@@ -33,7 +33,7 @@ struct PlannedArg {
 
 /// A launch, or a run of layers around launches.
 struct PlannedStep {
-  Operation *kernel = nullptr;   ///< A kernel, or null for a run.
+  Operation *kernel = nullptr; ///< A kernel, or null for a run.
   SmallVector<PlannedArg> args;
   int64_t firstLayer = 0, layerCount = 0;
   int64_t carry = -1;            ///< Buffer carried from layer to layer.

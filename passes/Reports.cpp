@@ -24,22 +24,20 @@ static int64_t countParameters(const MemoryPlan &plan) {
 
 static void printCount(llvm::raw_ostream &os, const Twine &name, int64_t count,
                        StringRef unit) {
-  std::string line = llvm::formatv("{0,-24} {1,14} {2}", name.str(), count, unit);
+  std::string line =
+      llvm::formatv("{0,-24} {1,14} {2}", name.str(), count, unit);
   os << StringRef(line).rtrim() << "\n";
 }
 
-static void printBytes(llvm::raw_ostream &os, const Twine &name,
-                       double bytes) {
-  os << llvm::formatv("{0,-24} {1,14:F1} MiB\n", name.str(),
-                      mebibytes(bytes));
+static void printBytes(llvm::raw_ostream &os, const Twine &name, double bytes) {
+  os << llvm::formatv("{0,-24} {1,14:F1} MiB\n", name.str(), mebibytes(bytes));
 }
 
 static void printBuffers(const MemoryPlan &plan, llvm::raw_ostream &os) {
   os << "\nbuffer                   rows  bytes of a row      offset   live\n";
   for (const PlannedBuffer &buffer : plan.buffers)
-    os << llvm::formatv("{0,-24} {1,4} {2,15} {3,11}   {4}..{5}\n",
-                        buffer.name, buffer.perRow ? "R" : "T",
-                        buffer.rowBytes,
+    os << llvm::formatv("{0,-24} {1,4} {2,15} {3,11}   {4}..{5}\n", buffer.name,
+                        buffer.perRow ? "R" : "T", buffer.rowBytes,
                         buffer.perRow ? buffer.offsetR : buffer.offsetT,
                         buffer.first, buffer.last);
 }
@@ -65,11 +63,10 @@ void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
 
 static void printLine(StringRef name, int64_t count, Cost cost,
                       llvm::raw_ostream &os) {
-  os << llvm::formatv("{0,-24} {1,5} {2,10:F3} {3,12:F2} {4,12:F2} {5,10:F2}\n",
-                      name, count, cost.flops / 1e9,
-                      mebibytes(cost.weightBytes),
-                      mebibytes(cost.activationBytes),
-                      mebibytes(cost.stateBytes));
+  os << llvm::formatv(
+      "{0,-24} {1,5} {2,10:F3} {3,12:F2} {4,12:F2} {5,10:F2}\n", name, count,
+      cost.flops / 1e9, mebibytes(cost.weightBytes),
+      mebibytes(cost.activationBytes), mebibytes(cost.stateBytes));
 }
 
 static Cost scale(Cost cost, double by) {
@@ -93,8 +90,8 @@ static void printProgram(ArrayRef<PlannedStep> program, int64_t count,
     }
     Cost cost = scale(cast<CostInterface>(launch.kernel).getCost(step), count);
     accumulate(total, cost);
-    printLine(cast<KernelInterface>(launch.kernel).getKernelName(), count,
-              cost, os);
+    printLine(cast<KernelInterface>(launch.kernel).getKernelName(), count, cost,
+              os);
   }
 }
 

@@ -6,8 +6,7 @@
 using namespace ds;
 
 WeightTable::WeightTable(ModuleOp module) : symbols(module) {
-  module.walk(
-      [&](GetWeightOp op) { readers[op.getWeight()].push_back(op); });
+  module.walk([&](GetWeightOp op) { readers[op.getWeight()].push_back(op); });
 }
 
 WeightOp WeightTable::find(Value value) {
@@ -74,11 +73,11 @@ WeightOp WeightTable::concatenate(ArrayRef<WeightOp> parts, bool paired) {
   WeightOp last = findLast(parts);
   OpBuilder builder(last->getContext());
   builder.setInsertionPointAfter(last);
-  auto weight = WeightOp::create(
-      builder, builder.getFusedLoc(locs), joinNames(parts),
-      builder.getArrayAttr(labels), rows,
-      RankedTensorType::get(shape, type.getElementType()),
-      first.getLayersAttr(), paired, WeightLayoutAttr());
+  auto weight =
+      WeightOp::create(builder, builder.getFusedLoc(locs), joinNames(parts),
+                       builder.getArrayAttr(labels), rows,
+                       RankedTensorType::get(shape, type.getElementType()),
+                       first.getLayersAttr(), paired, WeightLayoutAttr());
   symbols.insert(weight);
   return weight;
 }

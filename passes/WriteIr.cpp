@@ -23,8 +23,8 @@ struct WriteIr : ds::impl::WriteIrBase<WriteIr> {
   using WriteIrBase::WriteIrBase;
   void runOnOperation() override {
     if (llvm::Error error = writeModule(getOperation(), path)) {
-      getOperation()->emitError() << "cannot write '" << path << "': "
-                                  << llvm::toString(std::move(error));
+      getOperation()->emitError() << "cannot write '" << path
+                                  << "': " << llvm::toString(std::move(error));
       signalPassFailure();
     }
     markAllAnalysesPreserved();

@@ -1,4 +1,5 @@
-//===- Reducer.h - Makes a module smaller that still shows a fault *- C++ -*-===//
+//===- Reducer.h - Makes a module smaller that still shows a fault *- C++
+//-*-===//
 #ifndef DS_TOOLS_DSREDUCE_REDUCER_H
 #define DS_TOOLS_DSREDUCE_REDUCER_H
 #include "dialect/Dialect.h"

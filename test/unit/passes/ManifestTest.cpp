@@ -13,8 +13,8 @@ static rt::Manifest parseTiny() {
   options.variants = {"avx512bf16", "avx2"};
   options.scratchBytes = 4096;
   options.queryRows = 16;
-  std::string text = llvm::formatv(
-      "{0}", buildManifest(*tiny.module, tiny.plan, options));
+  std::string text =
+      llvm::formatv("{0}", buildManifest(*tiny.module, tiny.plan, options));
   auto manifest = rt::Manifest::parse(text, "tiny");
   EXPECT_TRUE(manifest) << text;
   return manifest ? std::move(*manifest) : rt::Manifest();
@@ -71,8 +71,7 @@ findLaunches(const rt::Manifest &manifest,
              const std::string &name) {
   std::vector<std::vector<rt::Argument>> found;
   for (const rt::Statement &statement : program)
-    if (!statement.isLoop() &&
-        manifest.kernels[statement.kernel].name == name)
+    if (!statement.isLoop() && manifest.kernels[statement.kernel].name == name)
       found.push_back(statement.arguments);
   return found;
 }
@@ -98,17 +97,17 @@ TEST(Manifest, ProgramLaunchesOneLayerInALoop) {
 
 TEST(Manifest, ArgumentsAreOperandsThenResults) {
   rt::Manifest manifest = parseTiny();
-  auto launches = findLaunches(manifest, manifest.program[2].body,
-                               "heads_rope_append");
+  auto launches =
+      findLaunches(manifest, manifest.program[2].body, "heads_rope_append");
   ASSERT_EQ(launches.size(), 1u);
   std::vector<int> kinds;
   for (const rt::Argument &argument : launches[0])
     kinds.push_back(argument.kind);
   // input, angles, seq, keys, values, result
-  EXPECT_EQ(kinds, (std::vector<int>{
-                       rt::Argument::Buffer, rt::Argument::Buffer,
-                       rt::Argument::Sequences, rt::Argument::State,
-                       rt::Argument::State, rt::Argument::Buffer}));
+  EXPECT_EQ(kinds,
+            (std::vector<int>{rt::Argument::Buffer, rt::Argument::Buffer,
+                              rt::Argument::Sequences, rt::Argument::State,
+                              rt::Argument::State, rt::Argument::Buffer}));
   auto head = findLaunches(manifest, manifest.program, "matmul_embed");
   ASSERT_EQ(head.size(), 1u);
   EXPECT_EQ(head[0].back().index, manifest.logits);

@@ -75,6 +75,19 @@ TEST(MemoryPlan, SizesOfWeightsAndState) {
   EXPECT_EQ(bytes["norm"], 64 * 4);
 }
 
+TEST(MemoryPlan, LogitsAreF32OfSelectedRows) {
+  TinyModel tiny;
+  std::string message;
+  ScopedDiagnosticHandler handler(&tiny.context, [&](Diagnostic &diagnostic) {
+    message = diagnostic.str();
+    return success();
+  });
+  tiny.module->walk([](KernelMatmulOp op) { op.getRowsMutable().clear(); });
+  EXPECT_TRUE(failed(planMemory(*tiny.module)));
+  EXPECT_EQ(message, "'func.func' op expects to return f32 logits of the rows "
+                     "that ds.select_rows chooses");
+}
+
 TEST(MemoryPlan, RandomLifetimesNeverOverlap) {
   std::mt19937 random(7);
   for (int round = 0; round < 200; ++round) {
