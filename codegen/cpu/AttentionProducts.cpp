@@ -141,9 +141,10 @@ static void emitScoreBlock(KernelBuilder &b, const AttentionShape &shape,
         Value left = b.at(queries, b.mul(step, stepBytes));
         Value right = b.at(keys, b.mul(step, 64));
         if (ask) {
-          Value lines = b.add(b.mul(step, vectors * 64),
-                              b.c(first * blockBytes));
-          prefetchLines(b, b.at(page.next, lines), vectors);
+          Value lines = b.at(b.at(page.next, first * blockBytes),
+                             b.mul(step, 64));
+          for (int64_t v = 0; v < vectors; ++v)
+            prefetchLines(b, b.at(lines, v * blockBytes), 1);
         }
         return block.step(
             carried,
