@@ -38,7 +38,7 @@ static double predict(const Work &work, const Machine &machine) {
 
 static void printTable(const Manifest &manifest, const BenchCase &what,
                        const std::map<int64_t, KernelTimes> &kernels,
-                       const Machine &machine) {
+                       const Machine &machine, double stepSeconds) {
   double total = 0;
   for (const auto &[kernel, times] : kernels)
     total += median(times.microseconds) * times.launches;
@@ -68,8 +68,8 @@ static void printTable(const Manifest &manifest, const BenchCase &what,
            (work.memoryBytes() + work.activationBytes) * 1e-3 / measured,
            work.flops * 1e-3 / measured, 100 * share);
   }
-  printf("\nkernels of %s together: %.1f us; median error %.0f%%\n",
-         what.name().c_str(), total, 100 * median(errors));
+  printf("\n%s: %.1f us, %.1f us of it in kernels; median error %.0f%%\n",
+         what.name().c_str(), stepSeconds * 1e6, total, 100 * median(errors));
 }
 
 Status Bench::printKernels(const BenchCase &what) {
@@ -78,12 +78,13 @@ Status Bench::printKernels(const BenchCase &what) {
     return error;
   Engine &engine = session.engine();
   std::map<int64_t, KernelTimes> kernels;
-  std::vector<double> reading, adding;
+  std::vector<double> reading, adding, steps;
   for (int64_t i = 0; i < options.repeat; ++i) {
     engine.profile(true);
     Result<double> seconds = sample(what, sequences);
     if (!seconds)
       return seconds.takeError();
+    steps.push_back(*seconds);
     for (auto &[kernel, times] : kernels)
       times.launches = 0;
     for (const LaunchTime &launch : engine.launchTimes()) {
@@ -97,8 +98,8 @@ Status Bench::printKernels(const BenchCase &what) {
     adding.push_back(productRate());
   }
   engine.profile(false);
-  printTable(
-      session.manifest(), what, kernels,
-      {median(reading), median(adding), measureLaunch(session.threadPool())});
+  Machine machine = {median(reading), median(adding),
+                     measureLaunch(session.threadPool())};
+  printTable(session.manifest(), what, kernels, machine, median(steps));
   return std::nullopt;
 }
