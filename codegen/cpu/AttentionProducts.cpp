@@ -101,7 +101,7 @@ static int64_t largestRows(KernelBuilder &b, int64_t vectors) {
 /// demand misses of the first level do not wait for them.
 static void prefetchLines(KernelBuilder &b, Value pointer, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
-    b.prefetch(b.at(pointer, i * 64), /*level=*/2);
+    b.prefetch(b.at(pointer, i * 64));
 }
 
 /// Returns the address of head `tile.head` in the page of `position`.

@@ -84,7 +84,9 @@ public:
   /// Loads 16 elements, zero where `mask` (vector<16xi1>) is off.
   Value loadMasked(VectorType type, Value pointer, Value mask);
   void storeMasked(Value value, Value pointer, Value mask);
-  void prefetch(Value pointer, int level = 3);
+  /// Level 2 is the second cache: best measured, see
+  /// docs/rationale/kernel-families.md; 3 is the first.
+  void prefetch(Value pointer, int level = 2);
   /// Loads an i32 and extends it to i64.
   Value loadIndex(Value pointer);
   /// Reserves stack memory, at the entry of the function being built.

@@ -39,8 +39,8 @@ std::string makeSource(const HeadsCase &c, StringRef element) {
   segment(keys, c.keyHeads, "true", "key");
   out << ", ";
   segment(values, c.keyHeads, "false", "value");
-  out << "] {resultSegmentSizes = array<i32: 1, 2>} : (tensor<?x" << width << "x" << element << ">, tensor<?x"
-      << c.ropeDims << "xf32>, !ds.seq, " << state() << ", " << state()
+  out << "] {resultSegmentSizes = array<i32: 1, 2>} : (tensor<?x" << width
+      << "x" << element << ">, tensor<?x" << c.ropeDims << "xf32>, !ds.seq, " << state() << ", " << state()
       << ") -> (tensor<?x" << keys << "x" << element << ">, " << state()
       << ", " << state() << ")\n  return\n}\n";
   return text;
@@ -91,7 +91,8 @@ static void runCase(const HeadsCase &c, Variant variant, StringRef element) {
               values.data.data(), result.data()},
              seq.dims(), 2);
 
-  StateImage<T> wantKeys(c.keyHeads, c.dim, 6), wantValues(c.keyHeads, c.dim, 6);
+  StateImage<T> wantKeys(c.keyHeads, c.dim, 6);
+  StateImage<T> wantValues(c.keyHeads, c.dim, 6);
   auto zero = [&](int64_t page, int64_t from, int64_t to) {
     for (int64_t q = from; q < to; ++q)
       for (int64_t h = 0; h < c.keyHeads; ++h)
