@@ -146,18 +146,29 @@ void KernelBuilder::store(Value value, Value pointer, int64_t align) {
                         align ? align : elementAlign(value.getType()));
 }
 
+/// The type that memory operations take for `type`: where no instruction masks
+/// 16-bit lanes, LLVM would move bf16 through f32 and a library call.
+static VectorType maskedType(VectorType type, Builder &builder) {
+  if (!type.getElementType().isBF16())
+    return type;
+  return cast<VectorType>(type.cloneWith(std::nullopt, builder.getI16Type()));
+}
+
 Value KernelBuilder::loadMasked(VectorType type, Value pointer, Value mask) {
+  VectorType bits = maskedType(type, builder);
   Value zeros = arith::ConstantOp::create(builder, loc,
-                                          builder.getZeroAttr(type));
-  return LLVM::MaskedLoadOp::create(
-      builder, loc, type, pointer, mask, zeros,
+                                          builder.getZeroAttr(bits));
+  Value loaded = LLVM::MaskedLoadOp::create(
+      builder, loc, bits, pointer, mask, zeros,
       static_cast<uint32_t>(elementAlign(type)));
+  return bitcast(loaded, type);
 }
 
 void KernelBuilder::storeMasked(Value value, Value pointer, Value mask) {
+  auto type = cast<VectorType>(value.getType());
   LLVM::MaskedStoreOp::create(
-      builder, loc, value, pointer, mask,
-      static_cast<uint32_t>(elementAlign(value.getType())));
+      builder, loc, bitcast(value, maskedType(type, builder)), pointer, mask,
+      static_cast<uint32_t>(elementAlign(type)));
 }
 
 void KernelBuilder::prefetch(Value pointer, int level) {
