@@ -57,6 +57,7 @@ def run_logits(args, prompts, scratch):
 
 class Checker:
     def __init__(self, args, golden, info, found):
+        self.args = args
         self.golden, self.info, self.found = golden, info, found
         self.limits = LIMITS[args.compute]
         self.report = Report()
@@ -101,6 +102,23 @@ class Checker:
                      for i in range(len(prompt["greedy"]))]
             self.report.expect(found == prompt["greedy"],
                                f"greedy tokens of {name}: {found}")
+            found = generate(self.args, prompt)
+            self.report.expect(found == prompt["greedy"],
+                               f"generated tokens of {name}: {found}")
+
+
+def generate(args, prompt):
+    """The tokens that `dsrun generate` gives, each fed back."""
+    command = shlex.split(args.emulator) + [
+        args.dsrun, "generate", args.artifact, f"--weights={args.checkpoint}",
+        "--ids", ",".join(map(str, prompt["ids"])), "--max-tokens",
+        str(len(prompt["greedy"])), "--temperature", "0", "--ignore-eos",
+        *args.option]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(command)}\nexited with {done.returncode}: "
+                 f"{done.stderr}")
+    return [int(token) for token in done.stdout.strip().split(",")]
 
 
 def main():
