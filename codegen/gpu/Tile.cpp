@@ -228,7 +228,8 @@ Value TileBuilder::descriptor(Value sharedAddress) {
   constexpr int64_t fixed =
       (int64_t(1) << 62) | (int64_t(1024 >> 4) << 32) | (int64_t(1) << 16);
   Value address = LLVM::PtrToIntOp::create(builder, loc, i32(), sharedAddress);
-  Value units = arith::AndIOp::create(builder, loc, div(address, 16), c(0x3FFF));
+  Value units =
+      arith::AndIOp::create(builder, loc, div(address, 16), c(0x3FFF));
   Value wide = arith::ExtUIOp::create(builder, loc, i64(), units);
   Value rest = arith::ConstantOp::create(builder, loc,
                                          builder.getI64IntegerAttr(fixed));
