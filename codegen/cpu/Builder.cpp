@@ -201,6 +201,17 @@ Value KernelBuilder::seqField(Value seq, SeqField field) {
   return load(field == kSeqMaxPages ? i64() : ptrType(), at(seq, field * 8));
 }
 
+void KernelBuilder::dispatch(Value value, int64_t first, int64_t last,
+                             function_ref<void(int64_t)> body) {
+  if (first == last)
+    return body(first);
+  int64_t middle = first + (last - first + 1) / 2;
+  ifThen(
+      less(value, c(middle)),
+      [&] { dispatch(value, first, middle - 1, body); },
+      [&] { dispatch(value, middle, last, body); });
+}
+
 //===----------------------------------------------------------------------===//
 // Vectors
 //===----------------------------------------------------------------------===//
@@ -254,15 +265,16 @@ Value KernelBuilder::maxf(Value a, Value b) {
   return select(larger, a, b);
 }
 
-Value KernelBuilder::laneMask(Value count) {
-  SmallVector<int32_t> lanes(kLanes);
-  for (int64_t i = 0; i < kLanes; ++i)
-    lanes[i] = static_cast<int32_t>(i);
+Value KernelBuilder::laneMask(Value count, int64_t lanes) {
+  SmallVector<int32_t> numbers(lanes);
+  for (int64_t i = 0; i < lanes; ++i)
+    numbers[i] = static_cast<int32_t>(i);
   Value index = arith::ConstantOp::create(
-      builder, loc, DenseElementsAttr::get(vec(i32()), ArrayRef(lanes)));
-  Value limit = max(c(0), min(count, c(kLanes)));
+      builder, loc,
+      DenseElementsAttr::get(vec(i32(), lanes), ArrayRef(numbers)));
+  Value limit = max(c(0), min(count, c(lanes)));
   Value bound = splat(
-      arith::TruncIOp::create(builder, loc, i32(), limit));
+      arith::TruncIOp::create(builder, loc, i32(), limit), lanes);
   return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, index,
                                bound);
 }
@@ -503,4 +515,23 @@ void ds::cpu::buildTiles(ModuleOp module, StringRef symbol, const Isa &isa,
   KernelBuilder kernel(builder, loc, isa);
   Value count = body(kernel, function.getArgument(0));
   func::ReturnOp::create(builder, loc, count);
+}
+
+func::FuncOp ds::cpu::getHelper(
+    ModuleOp module, StringRef name, TypeRange arguments, const Isa &isa,
+    Location loc, function_ref<void(KernelBuilder &, ValueRange)> body) {
+  if (auto function = module.lookupSymbol<func::FuncOp>(name))
+    return function;
+  OpBuilder builder(module.getContext());
+  auto function = startFunction(module, name,
+                                builder.getFunctionType(arguments, {}), loc);
+  function->setAttr("llvm.linkage",
+                    LLVM::LinkageAttr::get(module.getContext(),
+                                           LLVM::Linkage::Internal));
+  function->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
+  builder.setInsertionPointToEnd(&function.getBody().front());
+  KernelBuilder kernel(builder, loc, isa);
+  body(kernel, function.getArguments());
+  func::ReturnOp::create(builder, loc);
+  return function;
 }

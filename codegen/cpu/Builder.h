@@ -92,6 +92,15 @@ public:
   /// Reserves stack memory, at the entry of the function being built.
   Value stack(int64_t bytes, int64_t align = 64);
 
+  /// Calls a function that returns nothing.
+  void call(func::FuncOp function, ValueRange arguments) {
+    func::CallOp::create(builder, loc, function, arguments);
+  }
+  /// Calls `body` in the branch where `value` is the constant that it is
+  /// given; `value` lies in [first, last].
+  void dispatch(Value value, int64_t first, int64_t last,
+                function_ref<void(int64_t)> body);
+
   // Kernel arguments.
   Value arg(Value args, int64_t index);
   Value dim(Value dims, Dim which);
@@ -111,7 +120,7 @@ public:
   /// The larger of two values neither of which is NaN.
   Value maxf(Value a, Value b);
   /// Mask of lanes below `count`.
-  Value laneMask(Value count);
+  Value laneMask(Value count, int64_t lanes = kLanes);
   Value bitcast(Value value, Type type);
   /// bf16 to f32, exact; f32 is passed through.
   Value toF32(Value value);
@@ -163,6 +172,12 @@ void buildKernel(ModuleOp module, StringRef symbol, const Isa &isa,
 /// Builds `<symbol>.<variant>.tiles`; `body` returns the number of tiles.
 void buildTiles(ModuleOp module, StringRef symbol, const Isa &isa,
                 Location loc, function_ref<Value(KernelBuilder &, Value dims)> body);
+
+/// Returns the module's own function `name`, which `body` builds when there is
+/// none yet. It is not inlined, so that kernels share it.
+func::FuncOp getHelper(ModuleOp module, StringRef name, TypeRange arguments,
+                       const Isa &isa, Location loc,
+                       function_ref<void(KernelBuilder &, ValueRange)> body);
 
 } // namespace cpu
 } // namespace ds

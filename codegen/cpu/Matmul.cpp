@@ -1,0 +1,227 @@
+//===- Matmul.cpp - The matmul family --------------------------------------===//
+//
+// A tile is a range of rows and a range of panels. It packs its rows, a block
+// of k at a time, and takes panel by panel: all rows meet a panel while it is
+// near. Sums start from +0, wait in scratch between blocks of k, and go
+// through the epilogue after the last.
+//
+//===----------------------------------------------------------------------===//
+#include "codegen/cpu/Matmul.h"
+
+using namespace ds;
+using namespace ds::cpu;
+
+MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
+  MatmulDesc desc;
+  auto left = cast<RankedTensorType>(op.getA().getType());
+  auto result = cast<RankedTensorType>(op.getResult().getType());
+  desc.symbol = op.getSymName().str();
+  desc.rowDim = op.getRowSymbol() == "R" ? kDimR : kDimT;
+  desc.columns = result.getDimSize(1);
+  desc.depth = left.getDimSize(1);
+  desc.leftElement = left.getElementType();
+  desc.right = getElementTypeOrSelf(op.getWeight().getType()).isF32()
+                   ? RightOperand::PanelF32
+                   : RightOperand::PanelBf16;
+  desc.resultElement = result.getElementType();
+  desc.gathered = static_cast<bool>(op.getRows());
+  desc.pair = op.getPair();
+  for (Value extra : op.getExtras()) {
+    auto type = cast<RankedTensorType>(extra.getType());
+    desc.extras.push_back({type.getElementType(), type.getRank() == 1});
+  }
+  desc.epilogue = &op.getEpilogue();
+  return desc;
+}
+
+namespace {
+/// Emits the function of one kernel.
+class MatmulEmitter {
+public:
+  MatmulEmitter(KernelBuilder &b, const MatmulDesc &desc,
+                const MatmulSchedule &schedule, ModuleOp module, Value args,
+                Value dims, Value scratch)
+      : b(b), desc(desc), schedule(schedule), module(module), args(args),
+        dims(dims), scratch(scratch) {}
+
+  void emit(Value tile);
+
+private:
+  KernelBuilder &b;
+  const MatmulDesc &desc;
+  const MatmulSchedule &schedule;
+  ModuleOp module;
+  Value args, dims, scratch;
+  // Of the tile.
+  Value firstRow, rows, blocks; ///< Its rows, and their register blocks.
+  Value firstPanel, endPanel;
+  Value depth, padded; ///< Length of the sums; padded to 32.
+  // Of the block of k.
+  Value first, count, isFirst, isLast;
+
+  void emitDepthBlock(Value index, Value total);
+  void packLeft();
+  void packBlock(Value to, Value row, Value count);
+  Value findPanel(Value panel);
+  void emitPanel(Value panel);
+  void emitRegisterBlock(Value panel, Value right, Value row, Value count);
+  /// Calls `body` with the first row and the rows of each register block.
+  void forRowBlocks(function_ref<void(Value, Value)> body);
+};
+} // namespace
+
+static Value getRows(KernelBuilder &b, const MatmulDesc &desc, Value dims) {
+  return desc.rows == MatmulDesc::kDynamic ? b.dim(dims, desc.rowDim)
+                                           : b.c(desc.rows);
+}
+
+static Value countRowTiles(KernelBuilder &b, const MatmulSchedule &schedule,
+                           Value rows) {
+  return schedule.small ? b.c(1) : b.ceilDiv(rows, schedule.rowTile);
+}
+
+/// The `index`-th of `parts` even parts of `total`: where it begins.
+static Value splitAt(KernelBuilder &b, Value index, Value total, Value parts) {
+  return b.div(b.mul(index, total), parts);
+}
+
+void MatmulEmitter::forRowBlocks(function_ref<void(Value, Value)> body) {
+  b.loop(b.c(0), blocks, 1, [&](Value i) {
+    Value row = splitAt(b, i, rows, blocks);
+    Value end = splitAt(b, b.add(i, 1), rows, blocks);
+    body(row, b.sub(end, row));
+  });
+}
+
+void MatmulEmitter::emit(Value tile) {
+  Value total = getRows(b, desc, dims);
+  Value rowTiles = countRowTiles(b, schedule, total);
+  Value rowTile = b.rem(tile, rowTiles);
+  Value columnTile = b.div(tile, rowTiles);
+  firstRow = splitAt(b, rowTile, total, rowTiles);
+  rows = b.sub(splitAt(b, b.add(rowTile, 1), total, rowTiles), firstRow);
+  blocks = b.ceilDiv(rows, schedule.rowBlock);
+  Value panels = b.c(schedule.panels), tiles = b.c(schedule.columnTiles);
+  firstPanel = splitAt(b, columnTile, panels, tiles);
+  endPanel = splitAt(b, b.add(columnTile, 1), panels, tiles);
+  depth = desc.depth == MatmulDesc::kDynamic ? b.dim(dims, kDimT)
+                                             : b.c(desc.depth);
+  padded = b.mul(b.ceilDiv(depth, kPanelDepth), kPanelDepth);
+  Value depthBlocks = b.ceilDiv(padded, schedule.depthBlock);
+  b.loop(b.c(0), depthBlocks, 1,
+         [&](Value index) { emitDepthBlock(index, depthBlocks); });
+}
+
+void MatmulEmitter::emitDepthBlock(Value index, Value total) {
+  Value last = b.sub(total, b.c(1));
+  isFirst = b.cmp(arith::CmpIPredicate::eq, index, b.c(0));
+  isLast = b.cmp(arith::CmpIPredicate::eq, index, last);
+  if (schedule.reversed)
+    index = b.sub(last, index);
+  first = b.mul(index, schedule.depthBlock);
+  count = b.min(b.c(schedule.depthBlock), b.sub(padded, first));
+  packLeft();
+  b.loop(firstPanel, endPanel, 1, [&](Value panel) { emitPanel(panel); });
+}
+
+void MatmulEmitter::packLeft() {
+  Value rowBytes = b.mul(count, schedule.leftBytes());
+  forRowBlocks([&](Value row, Value rows) {
+    packBlock(b.at(b.at(scratch, schedule.leftAt), b.mul(row, rowBytes)),
+              b.add(firstRow, row), rows);
+  });
+}
+
+void MatmulEmitter::packBlock(Value to, Value row, Value rows) {
+  Value matrix = b.arg(args, 0);
+  if (desc.left == LeftOperand::Columns) {
+    b.call(getPackColumns(module, b.target, b.loc, schedule.kind),
+           {to, matrix, b.mul(getRows(b, desc, dims), 2), row, rows, depth,
+            first, count});
+    return;
+  }
+  Value outRows = desc.gathered
+                      ? b.seqField(b.arg(args, desc.rowsArg()), kSeqOutRows)
+                      : matrix;
+  Value stride = b.mul(depth, getElementBytes(desc.leftElement));
+  b.call(getPackRows(module, b.target, b.loc, desc.leftElement, schedule.kind,
+                     desc.gathered),
+         {to, matrix, outRows, stride, row, rows, depth, first, count});
+}
+
+/// The block of k of a panel: in the weight, or in scratch once produced.
+Value MatmulEmitter::findPanel(Value panel) {
+  Value right = b.arg(args, 1);
+  if (!desc.isProduced()) {
+    int64_t kBytes = kPanelColumns * (desc.isPaired() ? 2 : 4);
+    return b.at(right, b.mul(b.add(b.mul(panel, padded), first), kBytes));
+  }
+  PanelRequest request;
+  request.to = b.at(scratch, schedule.rightAt);
+  request.source = right;
+  if (desc.right == RightOperand::PanelE4m3)
+    request.scales = b.arg(args, desc.scaleArg());
+  request.panel = panel;
+  request.first = first;
+  request.count = count;
+  request.depth = depth;
+  producePanel(b, module, desc, request);
+  return request.to;
+}
+
+void MatmulEmitter::emitPanel(Value panel) {
+  Value right = findPanel(panel);
+  forRowBlocks([&](Value row, Value count) {
+    emitRegisterBlock(panel, right, row, count);
+  });
+}
+
+void MatmulEmitter::emitRegisterBlock(Value panel, Value right, Value row,
+                                      Value rowCount) {
+  Value sums = b.at(scratch, schedule.sumAt);
+  if (schedule.parks()) {
+    Value line = b.add(b.mul(b.sub(panel, firstPanel), rows), row);
+    sums = b.at(sums, b.mul(line, kPanelColumns * 4));
+  }
+  Value left = b.at(b.at(scratch, schedule.leftAt),
+                    b.mul(row, b.mul(count, schedule.leftBytes())));
+  b.ifThen(isFirst, [&] {
+    b.loop(b.c(0), b.mul(rowCount, kPanelColumns * 4), 64,
+           [&](Value at) { b.store(b.zero(), b.at(sums, at)); });
+  });
+  bool stream = schedule.small && !desc.isProduced();
+  b.call(getMicroKernel(module, b.target, b.loc, schedule.kind, stream,
+                        schedule.rowBlock),
+         {left, right, sums, b.div(count, desc.isPaired() ? 2 : 1),
+          rowCount});
+  b.ifThen(isLast, [&] {
+    emitEpilogue(b, desc,
+                 {args, sums, b.add(firstRow, row), rowCount, panel});
+  });
+}
+
+void ds::cpu::emitMatmul(const MatmulDesc &desc, bool small, ModuleOp module,
+                         const Isa &isa, KernelLimits &limits) {
+  MatmulSchedule schedule(desc, isa, small,
+                          limits.mutateReductions && !small);
+  limits.needScratch(schedule.scratchBytes);
+  std::string symbol = desc.symbol + (small ? "_m16" : "");
+  Location loc = UnknownLoc::get(module.getContext());
+  buildTiles(module, symbol, isa, loc, [&](KernelBuilder &b, Value dims) {
+    Value rows = getRows(b, desc, dims);
+    return b.mul(countRowTiles(b, schedule, rows), schedule.columnTiles);
+  });
+  buildKernel(module, symbol, isa, loc,
+              [&](KernelBuilder &b, Value args, Value dims, Value tile,
+                  Value scratch) {
+                MatmulEmitter(b, desc, schedule, module, args, dims, scratch)
+                    .emit(tile);
+              });
+}
+
+void ds::cpu::emitMatmul(KernelMatmulOp op, ModuleOp module, const Isa &isa,
+                         KernelLimits &limits) {
+  MatmulDesc desc = describeMatmul(op);
+  for (bool small : {true, false})
+    emitMatmul(desc, small, module, isa, limits);
+}

@@ -1,0 +1,187 @@
+//===- Matmul.h - The parts of the matmul kernel ----------------*- C++ -*-===//
+//
+// A product of rows by panels of 32 columns. One description says what is
+// multiplied: where both operands come from, and the epilogue. Producers write
+// either operand, a block at a time, into the form that the micro kernels
+// read; the schedule says in which order. So the same loops serve weights of
+// any element type, and both gradients of a linear layer.
+//
+//   left    packed rows: for each step, the step's values of every row
+//   right   panels of 32 columns: for each step, two vectors of 16
+//   a step  a pair of k (panels of bf16) or one k (panels of f32)
+//
+//===----------------------------------------------------------------------===//
+#ifndef DS_CODEGEN_CPU_MATMUL_H
+#define DS_CODEGEN_CPU_MATMUL_H
+#include "codegen/cpu/Kernels.h"
+
+namespace ds {
+namespace cpu {
+
+/// Columns of a panel.
+constexpr int64_t kPanelColumns = 32;
+/// k-values of a block of a panel of bf16.
+constexpr int64_t kPanelDepth = 32;
+/// Rows and columns that share a scale of an FP8 weight.
+constexpr int64_t kScaleBlock = 128;
+
+/// Where the left operand comes from. `Columns` is a matrix [depth, rows].
+enum class LeftOperand { Rows, Columns };
+
+/// Where the right operand comes from.
+enum class RightOperand {
+  PanelBf16,   ///< docs/artifact.md.
+  PanelF32,    ///< docs/artifact.md.
+  PanelE4m3,   ///< As panel_bf16, a byte an element; its scales follow as an
+               ///< f32 matrix, one for each 128 x 128 elements.
+  Transposed,  ///< The panel_bf16 of the transposed operand.
+  Rows,        ///< A matrix [depth, columns] of bf16.
+};
+
+/// What a matmul kernel computes.
+struct MatmulDesc {
+  static constexpr int64_t kDynamic = -1;
+  /// An operand of the epilogue.
+  struct Extra {
+    Type element;
+    bool isVector; ///< [columns], or else a matrix like the result.
+  };
+
+  std::string symbol;
+  int64_t rows = kDynamic; ///< Or as many as the launch has: `rowDim`.
+  Dim rowDim = kDimT;
+  int64_t columns = 0;     ///< Columns of the result.
+  int64_t depth = 0;       ///< Length of the sums; kDynamic: T.
+  LeftOperand left = LeftOperand::Rows;
+  Type leftElement;
+  RightOperand right = RightOperand::PanelBf16;
+  Type resultElement;
+  bool gathered = false; ///< Row r of the product takes row out_rows[r].
+  bool pair = false;     ///< Panels hold 16 gate and 16 up columns.
+  SmallVector<Extra> extras;
+  Region *epilogue = nullptr; ///< Null: the sum is rounded and stored.
+
+  bool isProduced() const {
+    return right != RightOperand::PanelBf16 && right != RightOperand::PanelF32;
+  }
+  /// A step is a pair of k.
+  bool isPaired() const { return right != RightOperand::PanelF32; }
+  /// Columns of the product: gate and up are two.
+  int64_t panelColumns() const { return pair ? 2 * columns : columns; }
+  int64_t panels() const;
+  int64_t scaleArg() const { return 2; }
+  int64_t extraArg() const {
+    return right == RightOperand::PanelE4m3 ? 3 : 2;
+  }
+  int64_t rowsArg() const {
+    return extraArg() + static_cast<int64_t>(extras.size());
+  }
+  int64_t resultArg() const { return rowsArg() + (gathered ? 1 : 0); }
+};
+
+/// How micro kernels multiply.
+enum class MicroKind { Dot, FmaPairs, Fma };
+
+/// In which order a matmul kernel computes it. Never changes a bit.
+struct MatmulSchedule {
+  /// Chooses for launches of up to 16 rows (`small`) or of any number.
+  /// `reversed` takes short blocks of k backwards, which does change bits:
+  /// the test of the contract must notice.
+  MatmulSchedule(const MatmulDesc &desc, const Isa &isa, bool small,
+                 bool reversed = false);
+
+  bool small;
+  bool reversed;
+  MicroKind kind;
+  int64_t rowTile;     ///< Most rows of a tile.
+  int64_t rowBlock;    ///< Most rows of a register block.
+  int64_t depthBlock;  ///< k-values that are packed at once.
+  int64_t depthBlocks; ///< 0 when the depth is dynamic.
+  int64_t panels;      ///< Panels of the product.
+  int64_t columnTiles; ///< Tiles that they are divided into, evenly.
+  // Scratch, in bytes.
+  int64_t leftAt = 0, rightAt = 0, sumAt = 0, scratchBytes = 0;
+
+  int64_t tilePanels() const { return llvm::divideCeil(panels, columnTiles); }
+  /// Bytes of a packed k-value of one row.
+  int64_t leftBytes() const { return kind == MicroKind::Dot ? 2 : 4; }
+  /// Sums wait in scratch for the next block of k, so each has its place.
+  bool parks() const { return depthBlocks != 1; }
+};
+
+/// Fills a description from an operation.
+MatmulDesc describeMatmul(KernelMatmulOp op);
+
+/// Emits `<symbol>` or, for at most 16 rows, `<symbol>_m16`, each with its
+/// tiles.
+void emitMatmul(const MatmulDesc &desc, bool small, ModuleOp module,
+                const Isa &isa, KernelLimits &limits);
+
+// MatmulMicro.cpp.
+
+/// Rows that a register block can have at most.
+int64_t getMostRows(const Isa &isa, MicroKind kind, bool small);
+
+/// micro(left, right, sums, steps, rows): adds to rows x 32 f32 sums the
+/// products of packed rows with one panel. With `stream`, asks for the panel's
+/// memory ahead of its use.
+func::FuncOp getMicroKernel(ModuleOp module, const Isa &isa, Location loc,
+                            MicroKind kind, bool stream, int64_t mostRows);
+
+// MatmulPack.cpp.
+
+/// pack(to, matrix, out_rows, stride, first row, rows, depth, first k,
+/// count): packs `rows` rows of a matrix whose rows are `stride` bytes apart;
+/// `count` is a multiple of 32, k-values from `depth` on are zero. Writes up
+/// to 64 bytes more than it should.
+func::FuncOp getPackRows(ModuleOp module, const Isa &isa, Location loc,
+                         Type element, MicroKind kind, bool gathered);
+
+/// pack(to, matrix, stride, first row, rows, depth, first k, count): the same
+/// for rows that are columns of a matrix of bf16.
+func::FuncOp getPackColumns(ModuleOp module, const Isa &isa, Location loc,
+                            MicroKind kind);
+
+/// Transposes 16 vectors of 16 lanes.
+void transposeLines(KernelBuilder &b, SmallVector<Value> &lines);
+
+/// 16 words (k, k + 1) of rows k and k + 1 of a matrix of bf16 [depth, ...],
+/// of its first `count` columns; zeros beyond either.
+Value loadPairs(KernelBuilder &b, Value matrix, Value stride, Value k,
+                Value depth, Value count);
+
+// MatmulProduce.cpp.
+
+/// What a producer of panels is asked for.
+struct PanelRequest {
+  Value to;          ///< Scratch for the panel's block.
+  Value source;      ///< The right operand.
+  Value scales;      ///< Of PanelE4m3.
+  Value panel;       ///< Panel number.
+  Value first;       ///< First k, a multiple of the depth block.
+  Value count;       ///< k-values, a multiple of 32.
+  Value depth;       ///< Length of the sums.
+};
+
+/// Calls the producer that writes a panel's block as panel_bf16.
+void producePanel(KernelBuilder &b, ModuleOp module, const MatmulDesc &desc,
+                  const PanelRequest &request);
+
+// MatmulEpilogue.cpp.
+
+/// A block of sums and where they go.
+struct EpilogueBlock {
+  Value args;
+  Value sums;  ///< [rows, 32] f32.
+  Value row;   ///< First row of the result.
+  Value rows;
+  Value panel;
+};
+
+/// Applies the epilogue to a block and stores the results.
+void emitEpilogue(KernelBuilder &b, const MatmulDesc &desc,
+                  const EpilogueBlock &block);
+
+} // namespace cpu
+} // namespace ds
+#endif

@@ -1,0 +1,183 @@
+//===- MatmulPack.cpp - Producers of the left operand ---------------------===//
+//
+// The micro kernels read the left operand as words: a pair of bf16 for each
+// step, or an f32 for each k, the rows of a block side by side. Rows of a
+// matrix are transposed 16 x 16 words at a time. Every 16 words of a step are
+// stored whole, in order: what is too much is overwritten by the next step.
+//
+//===----------------------------------------------------------------------===//
+#include "codegen/cpu/Matmul.h"
+
+using namespace ds;
+using namespace ds::cpu;
+
+// By swapping ever larger blocks.
+void ds::cpu::transposeLines(KernelBuilder &b, SmallVector<Value> &lines) {
+  for (int64_t d = 1; d < kLanes; d *= 2) {
+    SmallVector<int64_t> low(kLanes), high(kLanes);
+    for (int64_t l = 0; l < kLanes; ++l) {
+      low[l] = l & d ? kLanes + l - d : l;
+      high[l] = l & d ? kLanes + l : l + d;
+    }
+    for (int64_t i = 0; i < kLanes; ++i) {
+      if (i & d)
+        continue;
+      Value a = lines[i], c = lines[i + d];
+      lines[i] = vector::ShuffleOp::create(b.builder, b.loc, a, c, low);
+      lines[i + d] = vector::ShuffleOp::create(b.builder, b.loc, a, c, high);
+    }
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Packs rows of one element type for one kind of micro kernel.
+class RowPacker {
+public:
+  RowPacker(KernelBuilder &b, Type element, bool pairs, ValueRange args)
+      : b(b), element(element), pairs(pairs), to(args[0]), matrix(args[1]),
+        outRows(args[2]), stride(args[3]), firstRow(args[4]), rows(args[5]),
+        depth(args[6]), first(args[7]), count(args[8]) {}
+
+  void emit(bool gathered) {
+    b.ifThen(
+        b.cmp(arith::CmpIPredicate::eq, rows, b.c(1)),
+        [&] { emitOneRow(gathered); }, [&] { emitRows(gathered); });
+  }
+
+private:
+  KernelBuilder &b;
+  Type element;
+  bool pairs;
+  Value to, matrix, outRows, stride, firstRow, rows, depth, first, count;
+
+  /// k-values of 16 words.
+  int64_t chunk() const { return pairs ? 2 * kLanes : kLanes; }
+
+  Value rowPointer(Value row, bool gathered) {
+    if (gathered)
+      row = b.loadIndex(b.at(outRows, b.mul(row, 4)));
+    Value start = b.at(matrix, b.mul(row, stride));
+    return b.at(start, b.mul(first, getElementBytes(element)));
+  }
+
+  /// Words of the k-values from `k` on, of those below `limit` when given.
+  Value loadWords(Value pointer, Value k, Value limit) {
+    Value at = b.at(pointer, b.mul(k, getElementBytes(element)));
+    if (!pairs)
+      return b.loadF32(element, at, limit ? b.laneMask(limit) : Value());
+    if (!limit)
+      return b.load(b.vec(b.i32()), at, 2);
+    Value words = b.loadMasked(b.vec(b.bf16(), 2 * kLanes), at,
+                               b.laneMask(limit, 2 * kLanes));
+    return b.bitcast(words, b.vec(b.i32()));
+  }
+
+  /// Calls `body` for every 16 words, with the k-values that are left where
+  /// there are fewer.
+  void forChunks(function_ref<void(Value k, Value limit)> body) {
+    Value known = b.max(b.c(0), b.min(count, b.sub(depth, first)));
+    Value whole = b.mul(b.div(known, chunk()), chunk());
+    b.loop(b.c(0), whole, chunk(), [&](Value k) { body(k, Value()); });
+    b.loop(whole, count, chunk(),
+           [&](Value k) { body(k, b.sub(known, k)); });
+  }
+
+  void emitOneRow(bool gathered) {
+    Value pointer = rowPointer(firstRow, gathered);
+    forChunks([&](Value k, Value limit) {
+      b.store(loadWords(pointer, k, limit),
+              b.at(to, b.mul(k, pairs ? 2 : 4)));
+    });
+  }
+
+  void emitRows(bool gathered) {
+    SmallVector<Value> pointers;
+    Value last = b.sub(rows, b.c(1));
+    for (int64_t r = 0; r < kLanes; ++r)
+      pointers.push_back(
+          rowPointer(b.add(firstRow, b.min(b.c(r), last)), gathered));
+    Value pitch = b.mul(rows, 4);
+    forChunks([&](Value k, Value limit) {
+      SmallVector<Value> lines;
+      for (Value pointer : pointers)
+        lines.push_back(loadWords(pointer, k, limit));
+      transposeLines(b, lines);
+      Value at = b.at(to, b.mul(k, b.mul(rows, pairs ? 2 : 4)));
+      for (Value line : lines) {
+        b.store(line, at);
+        at = b.at(at, pitch);
+      }
+    });
+  }
+};
+} // namespace
+
+func::FuncOp ds::cpu::getPackRows(ModuleOp module, const Isa &isa,
+                                  Location loc, Type element, MicroKind kind,
+                                  bool gathered) {
+  bool pairs = kind == MicroKind::Dot;
+  std::string name = std::string("matmul_pack_rows_") +
+                     (element.isF32() ? "f32" : "bf16") +
+                     (pairs ? "_pairs" : "") + (gathered ? "_gathered" : "");
+  Type pointer = LLVM::LLVMPointerType::get(module.getContext());
+  Type index = Builder(module.getContext()).getI64Type();
+  return getHelper(module, name,
+                   {pointer, pointer, pointer, index, index, index, index,
+                    index, index},
+                   isa, loc, [&](KernelBuilder &b, ValueRange args) {
+                     RowPacker(b, element, pairs, args).emit(gathered);
+                   });
+}
+
+//===----------------------------------------------------------------------===//
+// Columns
+//===----------------------------------------------------------------------===//
+
+/// 16 bf16 of row `k`, those below `count`; zeros when `k` is not below
+/// `depth`.
+static Value loadLine(KernelBuilder &b, Value matrix, Value stride, Value k,
+                      Value depth, Value count) {
+  Value inside = b.less(k, depth);
+  Value at = b.at(matrix, b.mul(b.select(inside, k, b.c(0)), stride));
+  return b.loadMasked(b.vec(b.bf16()), at,
+                      b.laneMask(b.select(inside, count, b.c(0))));
+}
+
+Value ds::cpu::loadPairs(KernelBuilder &b, Value matrix, Value stride, Value k,
+                         Value depth, Value count) {
+  auto widen = [&](Value line) -> Value {
+    Value bits = b.bitcast(line, b.vec(b.builder.getI16Type()));
+    return arith::ExtUIOp::create(b.builder, b.loc, b.vec(b.i32()), bits);
+  };
+  Value low = widen(loadLine(b, matrix, stride, k, depth, count));
+  Value high = widen(loadLine(b, matrix, stride, b.add(k, 1), depth, count));
+  return arith::OrIOp::create(
+      b.builder, b.loc, low,
+      arith::ShLIOp::create(b.builder, b.loc, high, b.vi(16)));
+}
+
+func::FuncOp ds::cpu::getPackColumns(ModuleOp module, const Isa &isa,
+                                     Location loc, MicroKind kind) {
+  bool pairs = kind == MicroKind::Dot;
+  Type pointer = LLVM::LLVMPointerType::get(module.getContext());
+  Type index = Builder(module.getContext()).getI64Type();
+  return getHelper(
+      module, pairs ? "matmul_pack_columns_pairs" : "matmul_pack_columns",
+      {pointer, pointer, index, index, index, index, index, index}, isa, loc,
+      [&](KernelBuilder &b, ValueRange args) {
+        Value to = args[0], stride = args[2], rows = args[4];
+        Value matrix = b.at(args[1], b.mul(args[3], 2));
+        int64_t step = pairs ? 2 : 1;
+        b.loop(b.c(0), args[7], step, [&](Value i) {
+          Value k = b.add(args[6], i);
+          Value words = pairs ? loadPairs(b, matrix, stride, k, args[5], rows)
+                              : b.toF32(loadLine(b, matrix, stride, k, args[5],
+                                                 rows));
+          b.store(words, b.at(to, b.mul(b.mul(i, rows), pairs ? 2 : 4)));
+        });
+      });
+}
