@@ -14,9 +14,7 @@ struct Flags {
 
   cl::opt<std::string> model{
       cl::Positional, cl::Required, cl::cat(input),
-      cl::desc("MODEL: a .ds file, a Hugging Face folder, its config.json, or "
-               "a .mlir file of the ds dialect"),
-      cl::value_desc("MODEL")};
+      cl::desc("MODEL"), cl::value_desc("MODEL")};
   cl::opt<std::string> config{
       "config", cl::cat(input), cl::value_desc("FILE"),
       cl::desc("config.json of the model, where MODEL is a .ds file")};
@@ -81,6 +79,8 @@ Options ds::parseOptions(int argc, char **argv) {
       argc, argv,
       "dscc compiles a model of the DeepSeek family to one file that dsrun "
       "runs.\n\n"
+      "MODEL is a Hugging Face folder, its config.json, a .ds file with "
+      "--config, or a .mlir file of the ds dialect.\n\n"
       "  dscc smollm2/ -o smollm2.so\n"
       "  dscc models/llama.ds --config=smollm2/config.json -o m.so\n"
       "  dscc smollm2/ --emit=kernels | less\n");

@@ -51,7 +51,9 @@ private:
   int emitArtifact();
   int formatText();
   int print(llvm::function_ref<void(llvm::raw_ostream &)> write);
-  bool dump(StringRef name);
+  bool dump(StringRef name) { return dumpOp("", name, *module); }
+  bool dumpOp(StringRef folder, StringRef name, Operation *op);
+  bool dumpKernels(const cpu::EmittedKernels &kernels);
   void endStage(StringRef name);
 };
 } // namespace
@@ -146,23 +148,36 @@ bool Compilation::runPipelineOption() {
   return runPasses(manager);
 }
 
-bool Compilation::dump(StringRef name) {
+/// Writes `op` to <dump folder>/<folder>/<name>.mlir, where a dump is wanted.
+bool Compilation::dumpOp(StringRef folder, StringRef name, Operation *op) {
   if (options.dumpFolder.empty())
     return true;
   SmallString<128> path(options.dumpFolder);
-  llvm::sys::path::append(path, name + ".mlir");
-  if (std::error_code code =
-          llvm::sys::fs::create_directories(options.dumpFolder)) {
-    fail("cannot make folder '" + options.dumpFolder + "': " + code.message());
+  llvm::sys::path::append(path, folder);
+  if (std::error_code code = llvm::sys::fs::create_directories(path)) {
+    fail("cannot make folder '" + path + "': " + code.message());
     return false;
   }
+  llvm::sys::path::append(path, name + ".mlir");
   if (Error error = writeText(path, [&](llvm::raw_ostream &os) {
-        module->print(os);
+        op->print(os);
         os << "\n";
       })) {
     fail(llvm::toString(std::move(error)));
     return false;
   }
+  return true;
+}
+
+/// One folder for each kernel, one file for each of its functions.
+bool Compilation::dumpKernels(const cpu::EmittedKernels &kernels) {
+  for (auto &[variant, emitted] : kernels.modules)
+    for (auto function : (*emitted).getOps<func::FuncOp>()) {
+      StringRef name = function.getSymName();
+      std::string folder = "kernels/" + name.split('.').first.str();
+      if (!dumpOp(folder, name, function))
+        return false;
+    }
   return true;
 }
 
@@ -244,6 +259,8 @@ int Compilation::emitArtifact() {
     return fail(llvm::toString(variants.takeError()));
   cpu::EmittedKernels kernels =
       cpu::emitKernels(*module, *variants, options.mutate);
+  if (!dumpKernels(kernels))
+    return 1;
   endStage("emit");
   SmallVector<std::pair<cpu::Variant, ModuleOp>> modules;
   for (auto &[variant, emitted] : kernels.modules)
