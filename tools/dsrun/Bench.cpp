@@ -59,6 +59,11 @@ double Bench::productRate() {
                          session.manifest().compute == "bf16", 20);
 }
 
+double Bench::blockedProductRate() {
+  return measureBlockedProducts(session.threadPool(), session.variant(),
+                                session.manifest().compute == "bf16", 20);
+}
+
 /// Appends `count` tokens to every sequence, in steps within the limits.
 Status Bench::append(std::vector<Sequence> &sequences, int64_t count) {
   for (int64_t done = 0; done < count;) {

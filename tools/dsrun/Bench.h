@@ -65,6 +65,7 @@ private:
   Result<double> sample(const BenchCase &what,
                         std::vector<runtime::Sequence> &sequences);
   double productRate();
+  double blockedProductRate();
 
   Session &session;
   const BenchOptions &options;

@@ -95,7 +95,7 @@ Status Bench::printKernels(const BenchCase &what) {
       ++times.launches;
     }
     reading.push_back(reads.measure());
-    adding.push_back(productRate());
+    adding.push_back(blockedProductRate());
   }
   engine.profile(false);
   Machine machine = {median(reading), median(adding),

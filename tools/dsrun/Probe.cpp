@@ -8,6 +8,7 @@
 #include <ctime>
 #include <immintrin.h>
 #include <unistd.h>
+#include <vector>
 
 using namespace ds::tool;
 using namespace ds::runtime;
@@ -96,13 +97,20 @@ loopAvx512Bf16(int64_t count) {
   return count * 12.0 * 64;
 }
 
+namespace {
+/// Eight tiles of 16 rows of 64 bytes.
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, row = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+} // namespace
+
+static constexpr double tileFlops = 16 * 16 * 64;
+
 __attribute__((target("amx-tile,amx-bf16"))) static double
 loopAmx(int64_t count) {
-  struct alignas(64) {
-    uint8_t palette = 1, row = 0, reserved[14] = {};
-    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  } config;
+  TileConfig config;
   alignas(64) uint16_t zeros[512] = {};
   _tile_loadconfig(&config);
   _tile_loadd(4, zeros, 64);
@@ -118,7 +126,50 @@ loopAmx(int64_t count) {
     _tile_dpbf16ps(3, 4, 5);
   }
   _tile_release();
-  return count * 4.0 * 16 * 16 * 64;
+  return count * 4 * tileFlops;
+}
+
+// A product of 256 rows, 256 columns and 256 sums, in tiles of 1 KB: rows and
+// sums lie in the second-level cache, 32 columns at a time in the first.
+static constexpr int64_t tile = 1024, blocks = 8, steps = 8;
+
+__attribute__((target("amx-tile,amx-bf16"))) static double
+loopAmxBlocked(int64_t count) {
+  TileConfig config;
+  constexpr int64_t operand = blocks * steps * 2 * tile;
+  constexpr int64_t sums = blocks * blocks * 4 * tile;
+  std::vector<char> memory(2 * operand + sums + 64);
+  char *a = memory.data();
+  a += -reinterpret_cast<uintptr_t>(a) % 64;
+  char *b = a + operand, *c = b + operand;
+  _tile_loadconfig(&config);
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t block = 0; block < blocks * blocks; ++block) {
+      char *to = c + block * 4 * tile;
+      const char *left = a + block % blocks * steps * 2 * tile;
+      const char *right = b + block / blocks * steps * 2 * tile;
+      _tile_loadd(0, to, 64);
+      _tile_loadd(1, to + tile, 64);
+      _tile_loadd(2, to + 2 * tile, 64);
+      _tile_loadd(3, to + 3 * tile, 64);
+      for (int64_t k = 0; k < steps; ++k, left += 2 * tile, right += 2 * tile) {
+        _tile_loadd(4, left, 64);
+        _tile_loadd(5, left + tile, 64);
+        _tile_loadd(6, right, 64);
+        _tile_loadd(7, right + tile, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+      _tile_stored(0, to, 64);
+      _tile_stored(1, to + tile, 64);
+      _tile_stored(2, to + 2 * tile, 64);
+      _tile_stored(3, to + 3 * tile, 64);
+    }
+  }
+  _tile_release();
+  return count * blocks * blocks * steps * 4 * tileFlops;
 }
 
 static ProductLoop chooseLoop(const std::string &variant, bool bf16) {
@@ -129,10 +180,9 @@ static ProductLoop chooseLoop(const std::string &variant, bool bf16) {
   return variant == "amx" ? loopAmx : loopAvx512Bf16;
 }
 
-double ds::tool::measureProducts(ThreadPool &pool, const std::string &variant,
-                                 bool bf16, double milliseconds) {
-  ProductLoop loop = chooseLoop(variant, bf16);
-  constexpr int64_t count = 2000;
+/// Runs `loop` on all threads for about `milliseconds`; returns GFLOP/s.
+static double measureLoop(ThreadPool &pool, ProductLoop loop, int64_t count,
+                          double milliseconds) {
   double flops = 0, start = now(), end = start + milliseconds * 1e-3;
   int64_t tiles = 4 * pool.threads();
   std::vector<double> done(tiles);
@@ -142,6 +192,19 @@ double ds::tool::measureProducts(ThreadPool &pool, const std::string &variant,
       flops += tile;
   }
   return flops / (now() - start) * 1e-9;
+}
+
+double ds::tool::measureProducts(ThreadPool &pool, const std::string &variant,
+                                 bool bf16, double milliseconds) {
+  return measureLoop(pool, chooseLoop(variant, bf16), 2000, milliseconds);
+}
+
+double ds::tool::measureBlockedProducts(ThreadPool &pool,
+                                        const std::string &variant, bool bf16,
+                                        double milliseconds) {
+  if (variant == "amx" && bf16)
+    return measureLoop(pool, loopAmxBlocked, 64, milliseconds);
+  return measureProducts(pool, variant, bf16, milliseconds);
 }
 
 double ds::tool::measureLaunch(ThreadPool &pool) {

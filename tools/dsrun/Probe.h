@@ -38,6 +38,13 @@ private:
 double measureProducts(runtime::ThreadPool &pool, const std::string &variant,
                        bool bf16, double milliseconds);
 
+/// Returns the GFLOP/s that products of `variant` reach when their operands
+/// come from the second-level cache, as those of a good kernel do. Tiles of AMX
+/// wait for them; for the other variants this is measureProducts().
+double measureBlockedProducts(runtime::ThreadPool &pool,
+                              const std::string &variant, bool bf16,
+                              double milliseconds);
+
 /// Returns the microseconds that a launch of one tile for each thread takes.
 double measureLaunch(runtime::ThreadPool &pool);
 

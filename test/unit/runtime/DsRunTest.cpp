@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -27,8 +28,9 @@ class DsRun : public testing::Test {
 protected:
   DsRun();
 
+  /// Starts dsrun with its input from the file `input`.
   pid_t start(const std::vector<std::string> &words,
-              const std::string &input = "");
+              const std::string &input = "/dev/null");
   Outcome finish(pid_t process);
 
   /// Runs `dsrun COMMAND ARTIFACT --weights=DIR WORDS`.
@@ -36,7 +38,7 @@ protected:
               const std::string &input = "") {
     words.insert(words.begin(),
                  {command, fakeArtifact(), "--weights=" + folder.path()});
-    return finish(start(words, input));
+    return finish(start(words, folder.write("stdin", input)));
   }
 
   /// Reads the rows of an f32 tensor of `path`.
@@ -102,7 +104,6 @@ DsRun::DsRun() {
 
 pid_t DsRun::start(const std::vector<std::string> &words,
                    const std::string &input) {
-  std::string in = folder.write("stdin", input);
   pid_t process = fork();
   if (process != 0)
     return process;
@@ -111,7 +112,7 @@ pid_t DsRun::start(const std::vector<std::string> &words,
     arguments.push_back(const_cast<char *>(word.c_str()));
   arguments.push_back(nullptr);
   int flags = O_WRONLY | O_CREAT | O_TRUNC;
-  dup2(open(in.c_str(), O_RDONLY), 0);
+  dup2(open(input.c_str(), O_RDONLY), 0);
   dup2(open((folder.path() + "/stdout").c_str(), flags, 0600), 1);
   dup2(open((folder.path() + "/stderr").c_str(), flags, 0600), 2);
   execv(DSRUN, arguments.data());
@@ -403,6 +404,28 @@ TEST_F(DsRun, InterruptionLeavesNoFile) {
   EXPECT_EQ(outcome.out + outcome.error, "");
   EXPECT_FALSE(std::filesystem::exists(temporary));
   EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST_F(DsRun, InterruptionKeepsWhatWasSaid) {
+  // The input stays open, so that chat waits for the next message.
+  std::string pipe = folder.path() + "/pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  pid_t process = start({"chat", fakeArtifact(), "--weights=" + folder.path(),
+                         "--max-tokens=5", "--ignore-eos"},
+                        pipe);
+  int input = open(pipe.c_str(), O_WRONLY);
+  ASSERT_EQ(write(input, "abc\n", 4), 4);
+  std::string out = folder.path() + "/stdout";
+  for (int i = 0; i < 1000 && readFile(out).find('\n') == std::string::npos;
+       ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  kill(process, SIGINT);
+  Outcome outcome = finish(process);
+  close(input);
+  EXPECT_EQ(outcome.exit, 130);
+  std::vector<int32_t> answer = greedy({20, 0, 1, 2, 39, 26}, 5);
+  EXPECT_EQ(outcome.out, letters(answer) + "\n");
+  EXPECT_EQ(outcome.error, "");
 }
 
 TEST_F(DsRun, HelpNamesEveryCommand) {
