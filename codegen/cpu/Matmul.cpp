@@ -64,9 +64,13 @@ private:
   void packBlock(Value to, Value row, Value count);
   Value findPanel(Value panel);
   void emitPanel(Value panel);
-  void emitRegisterBlock(Value panel, Value right, Value row, Value count);
-  /// Calls `body` with the first row and the rows of each register block.
-  void forRowBlocks(function_ref<void(Value, Value)> body);
+  Value findAhead(Value right, Value block, Value count);
+  void emitRegisterBlock(Value panel, Value right, Value row, Value count,
+                         Value ahead);
+  int64_t columnBytes() const { return desc.isPaired() ? 2 : 4; }
+  /// Calls `body` with the number, the first row and the rows of each register
+  /// block.
+  void forRowBlocks(function_ref<void(Value, Value, Value)> body);
 };
 } // namespace
 
@@ -85,11 +89,12 @@ static Value splitAt(KernelBuilder &b, Value index, Value total, Value parts) {
   return b.div(b.mul(index, total), parts);
 }
 
-void MatmulEmitter::forRowBlocks(function_ref<void(Value, Value)> body) {
+void MatmulEmitter::forRowBlocks(
+    function_ref<void(Value, Value, Value)> body) {
   b.loop(b.c(0), blocks, 1, [&](Value i) {
     Value row = splitAt(b, i, rows, blocks);
     Value end = splitAt(b, b.add(i, 1), rows, blocks);
-    body(row, b.sub(end, row));
+    body(i, row, b.sub(end, row));
   });
 }
 
@@ -126,7 +131,7 @@ void MatmulEmitter::emitDepthBlock(Value index, Value total) {
 
 void MatmulEmitter::packLeft() {
   Value rowBytes = b.mul(count, schedule.leftBytes());
-  forRowBlocks([&](Value row, Value rows) {
+  forRowBlocks([&](Value, Value row, Value rows) {
     packBlock(b.at(b.at(scratch, schedule.leftAt), b.mul(row, rowBytes)),
               b.add(firstRow, row), rows);
   });
@@ -153,8 +158,8 @@ void MatmulEmitter::packBlock(Value to, Value row, Value rows) {
 Value MatmulEmitter::findPanel(Value panel) {
   Value right = b.arg(args, 1);
   if (!desc.isProduced()) {
-    int64_t kBytes = kPanelColumns * (desc.isPaired() ? 2 : 4);
-    return b.at(right, b.mul(b.add(b.mul(panel, padded), first), kBytes));
+    Value k = b.add(b.mul(panel, padded), first);
+    return b.at(right, b.mul(k, kPanelColumns * columnBytes()));
   }
   PanelRequest request;
   request.to = b.at(scratch, schedule.rightAt);
@@ -171,13 +176,31 @@ Value MatmulEmitter::findPanel(Value panel) {
 
 void MatmulEmitter::emitPanel(Value panel) {
   Value right = findPanel(panel);
-  forRowBlocks([&](Value row, Value count) {
-    emitRegisterBlock(panel, right, row, count);
+  forRowBlocks([&](Value block, Value row, Value rows) {
+    emitRegisterBlock(panel, right, row, rows,
+                      findAhead(right, block, rows));
   });
 }
 
+/// What is asked for during a register block. Streamed panels: what follows
+/// beyond the page, where the machine does not look by itself; one row is read
+/// the fastest and needs the shorter way. Otherwise the first two blocks ask
+/// for a half of the next panel each, the others for what is near anyway.
+Value MatmulEmitter::findAhead(Value right, Value block, Value rowCount) {
+  if (schedule.streams) {
+    Value isOne = b.cmp(arith::CmpIPredicate::eq, rowCount, b.c(1));
+    return b.at(right, b.select(isOne, b.c(4096), b.c(16384)));
+  }
+  if (desc.isProduced())
+    return right;
+  int64_t kBytes = kPanelColumns * columnBytes();
+  Value half = b.mul(count, kBytes / 2);
+  Value next = b.add(b.mul(padded, kBytes), b.mul(block, half));
+  return b.at(right, b.select(b.less(block, b.c(2)), next, b.c(0)));
+}
+
 void MatmulEmitter::emitRegisterBlock(Value panel, Value right, Value row,
-                                      Value rowCount) {
+                                      Value rowCount, Value ahead) {
   Value sums = b.at(scratch, schedule.sumAt);
   if (schedule.parks()) {
     Value line = b.add(b.mul(b.sub(panel, firstPanel), rows), row);
@@ -189,11 +212,10 @@ void MatmulEmitter::emitRegisterBlock(Value panel, Value right, Value row,
     b.loop(b.c(0), b.mul(rowCount, kPanelColumns * 4), 64,
            [&](Value at) { b.store(b.zero(), b.at(sums, at)); });
   });
-  bool stream = schedule.small && !desc.isProduced();
-  b.call(getMicroKernel(module, b.target, b.loc, schedule.kind, stream,
-                        schedule.rowBlock),
+  b.call(getMicroKernel(module, b.target, b.loc, schedule.kind,
+                        schedule.streams),
          {left, right, sums, b.div(count, desc.isPaired() ? 2 : 1),
-          rowCount});
+          rowCount, ahead});
   b.ifThen(isLast, [&] {
     emitEpilogue(b, desc,
                  {args, sums, b.add(firstRow, row), rowCount, panel});

@@ -92,6 +92,7 @@ struct MatmulSchedule {
 
   bool small;
   bool reversed;
+  bool streams; ///< Panels come from memory, once.
   MicroKind kind;
   int64_t rowTile;     ///< Most rows of a tile.
   int64_t rowBlock;    ///< Most rows of a register block.
@@ -120,13 +121,14 @@ void emitMatmul(const MatmulDesc &desc, bool small, ModuleOp module,
 // MatmulMicro.cpp.
 
 /// Rows that a register block can have at most.
-int64_t getMostRows(const Isa &isa, MicroKind kind, bool small);
+int64_t getMostRows(const Isa &isa, MicroKind kind);
 
-/// micro(left, right, sums, steps, rows): adds to rows x 32 f32 sums the
-/// products of packed rows with one panel. With `stream`, asks for the panel's
-/// memory ahead of its use.
+/// micro(left, right, sums, steps, rows, ahead): adds to rows x 32 f32 sums
+/// the products of packed rows with one panel. Asks for memory at `ahead` on
+/// the way: for as much as the panel's with `stream`, which takes up to 16
+/// rows; for half as much otherwise, and for up to getMostRows.
 func::FuncOp getMicroKernel(ModuleOp module, const Isa &isa, Location loc,
-                            MicroKind kind, bool stream, int64_t mostRows);
+                            MicroKind kind, bool stream);
 
 // MatmulPack.cpp.
 

@@ -1,8 +1,9 @@
 //===- MatmulMicro.cpp - Register blocks of products ----------------------===//
 //
-// One function for each way to multiply, shared by all kernels of a module:
-// sums of up to 16 rows by one or two vectors of a panel stay in registers
-// while k runs, one accumulator for each output.
+// One function for each way to multiply, shared by all kernels of a module.
+// Sums stay in registers while k runs, one accumulator for each output. Where
+// weights stream from memory, once for all of up to 16 rows, what counts is
+// that they are asked for far ahead and in order.
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Matmul.h"
@@ -10,69 +11,70 @@
 using namespace ds;
 using namespace ds::cpu;
 
-/// How far ahead of its use a streamed panel is asked for, in bytes.
-static constexpr int64_t kAhead = 1024;
+/// Steps of a panel that all units of a streamed block take in turn: it stays
+/// in the first-level cache.
+static constexpr int64_t kChunkSteps = 128;
+/// Rows up to which a streamed panel is read in the order of memory.
+static constexpr int64_t kOrderedRows = 4;
 
-/// Vectors of accumulators that fit beside the operands.
-static int64_t getAccumulators(const Isa &isa) { return isa.wide ? 24 : 6; }
-
-int64_t ds::cpu::getMostRows(const Isa &isa, MicroKind kind, bool small) {
-  if (!isa.wide)
-    return kind == MicroKind::FmaPairs ? 5 : 6;
-  return small ? 16 : 12;
+int64_t ds::cpu::getMostRows(const Isa &isa, MicroKind kind) {
+  if (isa.wide)
+    return 12;
+  return kind == MicroKind::FmaPairs ? 5 : 6;
 }
 
 namespace {
-/// One register block: `rows` x `vectors` from vector `first` of the panel.
+/// What stays in registers: some rows by one or two vectors.
+struct Unit {
+  int64_t row, rows;      ///< Of the block's rows.
+  int64_t vector, vectors; ///< Of the panel's two.
+};
+
+/// What a unit asks for ahead: lines of each step, and where they begin.
+struct Ahead {
+  int64_t lines = 0;
+  Value from;
+};
+
+/// A block of `pitch` packed rows by one panel.
 class MicroBlock {
 public:
-  MicroBlock(KernelBuilder &b, MicroKind kind, bool stream, int64_t rows,
-             int64_t first, int64_t vectors)
-      : b(b), kind(kind), stream(stream), rows(rows), first(first),
-        vectors(vectors) {}
+  MicroBlock(KernelBuilder &b, MicroKind kind, int64_t pitch, ValueRange args)
+      : b(b), kind(kind), pitch(pitch), left(args[0]), right(args[1]),
+        sums(args[2]), steps(args[3]), next(args[5]) {}
 
-  void emit(Value left, Value right, Value sums, Value steps) {
-    SmallVector<Value> initial;
-    forSums([&](int64_t offset) {
-      initial.push_back(b.load(b.vec(b.f32()), b.at(sums, offset)));
-    });
-    int64_t unroll = chooseUnroll();
-    SmallVector<Value> final = b.loop(
-        b.c(0), steps, unroll, initial,
-        [&](Value step, ValueRange carried) {
-          SmallVector<Value> next(carried.begin(), carried.end());
-          Value from = b.at(left, b.mul(step, leftStep()));
-          Value panel = b.at(right, panelOffset(step));
-          for (int64_t i = 0; i < unroll; ++i)
-            emitStep(next, b.at(from, i * leftStep()),
-                     b.at(panel, i * panelStep()));
-          return next;
-        });
-    int64_t i = 0;
-    forSums([&](int64_t offset) { b.store(final[i++], b.at(sums, offset)); });
-  }
+  void emit(bool stream);
 
 private:
   KernelBuilder &b;
   MicroKind kind;
-  bool stream;
-  int64_t rows, first, vectors;
+  int64_t pitch;
+  Value left, right, sums, steps, next;
+  Unit unit = {};
+
+  SmallVector<Unit> chooseUnits() const;
+  void emitUnit(Value begin, Value end, Ahead ahead);
+  SmallVector<Value> emitSteps(ValueRange initial, Value begin, Value end,
+                               const Ahead &ahead);
+  SmallVector<Value> emitInOrder(ValueRange initial, const Ahead &ahead);
+  SmallVector<Value> emitVector(ValueRange sums, Value step, int64_t v,
+                                const Ahead &ahead);
+  void emitStep(SmallVector<Value> &sums, Value left, Value panel,
+                int64_t from, int64_t to);
+  void multiplyRow(SmallVector<Value> &sums, Value left, int64_t at,
+                   ArrayRef<Value> loaded);
+  Value loadPanel(Value pointer, int64_t half);
+  void askFor(Value from, Value step, int64_t index, int64_t lines);
 
   /// Calls `body` with the offset of each accumulator in [rows, 32] f32.
   void forSums(function_ref<void(int64_t)> body) {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t v = 0; v < vectors; ++v)
-        body(r * kPanelColumns * 4 + (first + v) * 64);
-  }
-
-  /// Divides the 16 steps of a block.
-  int64_t chooseUnroll() const {
-    int64_t products = rows * vectors;
-    return products <= 2 ? 16 : products <= 8 ? 4 : 2;
+    for (int64_t r = 0; r < unit.rows; ++r)
+      for (int64_t v = 0; v < unit.vectors; ++v)
+        body((unit.row + r) * kPanelColumns * 4 + (unit.vector + v) * 64);
   }
 
   int64_t leftStep() const {
-    return rows * (kind == MicroKind::FmaPairs ? 8 : 4);
+    return pitch * (kind == MicroKind::FmaPairs ? 8 : 4);
   }
   int64_t panelStep() const { return kind == MicroKind::Fma ? 128 : 64; }
   int64_t vectorBytes() const { return kind == MicroKind::Fma ? 64 : 1024; }
@@ -84,63 +86,165 @@ private:
     Value block = arith::AndIOp::create(b.builder, b.loc, step, b.c(-16));
     return b.mul(b.add(step, block), 64);
   }
-
-  void emitStep(SmallVector<Value> &sums, Value left, Value panel) {
-    auto vectorAt = [&](int64_t v) {
-      return b.at(panel, (first + v) * vectorBytes());
-    };
-    if (stream)
-      for (int64_t v = 0; v < vectors; ++v)
-        b.prefetch(b.at(vectorAt(v), kAhead));
-    if (kind == MicroKind::Dot)
-      return emitDots(sums, left, vectorAt);
-    int64_t halves = kind == MicroKind::FmaPairs ? 2 : 1;
-    for (int64_t half = 0; half < halves; ++half)
-      emitFmas(sums, b.at(left, half * rows * 4), half, vectorAt);
-  }
-
-  void emitDots(SmallVector<Value> &sums, Value left,
-                function_ref<Value(int64_t)> vectorAt) {
-    SmallVector<Value> loaded;
-    for (int64_t v = 0; v < vectors; ++v)
-      loaded.push_back(b.load(b.vec(b.i32()), vectorAt(v), 64));
-    for (int64_t r = 0; r < rows; ++r) {
-      KernelBuilder::Pair pair =
-          b.broadcastPair(b.load(b.i32(), b.at(left, r * 4)));
-      for (int64_t v = 0; v < vectors; ++v) {
-        Value &sum = sums[r * vectors + v];
-        sum = b.dotPair(pair, loaded[v], sum);
-      }
-    }
-  }
-
-  /// One k: the low or the high half of pairs, or a k of f32.
-  void emitFmas(SmallVector<Value> &sums, Value left, int64_t half,
-                function_ref<Value(int64_t)> vectorAt) {
-    SmallVector<Value> loaded;
-    for (int64_t v = 0; v < vectors; ++v)
-      loaded.push_back(loadPanel(vectorAt(v), half));
-    for (int64_t r = 0; r < rows; ++r) {
-      Value k = b.splat(b.load(b.f32(), b.at(left, r * 4)));
-      for (int64_t v = 0; v < vectors; ++v) {
-        Value &sum = sums[r * vectors + v];
-        sum = b.fma(k, loaded[v], sum);
-      }
-    }
-  }
-
-  Value loadPanel(Value pointer, int64_t half) {
-    if (kind == MicroKind::Fma)
-      return b.load(b.vec(b.f32()), pointer, 64);
-    Value pairs = b.load(b.vec(b.i32()), pointer, 64);
-    Value bits =
-        half ? Value(arith::AndIOp::create(b.builder, b.loc, pairs,
-                                           b.vi(int64_t(0xffff0000))))
-             : Value(arith::ShLIOp::create(b.builder, b.loc, pairs, b.vi(16)));
-    return b.bitcast(bits, b.vec(b.f32()));
-  }
 };
 } // namespace
+
+SmallVector<Unit> MicroBlock::chooseUnits() const {
+  int64_t most = getMostRows(b.target, kind);
+  int64_t parts = llvm::divideCeil(pitch, most);
+  int64_t accumulators = b.target.wide ? 24 : 6;
+  SmallVector<Unit> units;
+  for (int64_t i = 0; i < parts; ++i) {
+    int64_t row = i * pitch / parts;
+    int64_t rows = (i + 1) * pitch / parts - row;
+    int64_t vectors = 2 * rows <= accumulators ? 2 : 1;
+    for (int64_t v = 0; v < 2; v += vectors)
+      units.push_back({row, rows, v, vectors});
+  }
+  return units;
+}
+
+void MicroBlock::emit(bool stream) {
+  SmallVector<Unit> units = chooseUnits();
+  if (!stream || units.size() == 1) {
+    Ahead ahead = {stream ? 2 : 1, next};
+    for (const Unit &each : units) {
+      unit = each;
+      emitUnit(b.c(0), steps, ahead);
+      ahead.lines = 0;
+    }
+    return;
+  }
+  // Each of the first two units asks for a half of what is to come.
+  b.loop(b.c(0), steps, kChunkSteps, [&](Value begin) {
+    Value end = b.min(b.add(begin, kChunkSteps), steps);
+    Value half = b.mul(b.sub(end, begin), 64);
+    Value from = b.at(next, b.mul(begin, 64));
+    for (auto [i, each] : llvm::enumerate(units)) {
+      unit = each;
+      emitUnit(begin, end, {i < 2 ? 1 : 0, i == 0 ? from : b.at(from, half)});
+    }
+  });
+}
+
+void MicroBlock::emitUnit(Value begin, Value end, Ahead ahead) {
+  SmallVector<Value> initial;
+  forSums([&](int64_t offset) {
+    initial.push_back(b.load(b.vec(b.f32()), b.at(sums, offset)));
+  });
+  bool inOrder = ahead.lines == 2 && pitch <= kOrderedRows &&
+                 kind != MicroKind::Fma;
+  SmallVector<Value> last = inOrder ? emitInOrder(initial, ahead)
+                                    : emitSteps(initial, begin, end, ahead);
+  int64_t i = 0;
+  forSums([&](int64_t offset) { b.store(last[i++], b.at(sums, offset)); });
+}
+
+/// Asks for `lines` lines of step `step` + `index`.
+void MicroBlock::askFor(Value from, Value step, int64_t index, int64_t lines) {
+  if (lines == 0)
+    return;
+  Value at = b.at(from, b.mul(step, lines * 64));
+  for (int64_t i = 0; i < lines; ++i)
+    b.prefetch(b.at(at, (index * lines + i) * 64), /*level=*/2);
+}
+
+/// All vectors of a step together.
+SmallVector<Value> MicroBlock::emitSteps(ValueRange initial, Value begin,
+                                         Value end, const Ahead &ahead) {
+  int64_t products = unit.rows * unit.vectors;
+  int64_t unroll = products <= 2 ? 16 : products <= 8 ? 4 : 2;
+  return b.loop(begin, end, unroll, initial,
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> next(carried);
+                  Value from = b.at(left, b.mul(step, leftStep()));
+                  Value panel = b.at(right, panelOffset(step));
+                  for (int64_t i = 0; i < unroll; ++i) {
+                    askFor(ahead.from, step, i, ahead.lines);
+                    emitStep(next, b.at(from, i * leftStep()),
+                             b.at(panel, i * panelStep()), 0, unit.vectors);
+                  }
+                  return next;
+                });
+}
+
+/// One vector after the other for the 16 steps of a block of pairs, so that
+/// memory is read in order.
+SmallVector<Value> MicroBlock::emitInOrder(ValueRange initial,
+                                           const Ahead &ahead) {
+  return b.loop(b.c(0), steps, kLanes, initial,
+                [&](Value step, ValueRange carried) {
+                  SmallVector<Value> sums(carried);
+                  for (int64_t v = 0; v < unit.vectors; ++v)
+                    sums = emitVector(sums, step, v, ahead);
+                  return sums;
+                });
+}
+
+SmallVector<Value> MicroBlock::emitVector(ValueRange sums, Value step,
+                                          int64_t v, const Ahead &ahead) {
+  Value from = b.at(left, b.mul(step, leftStep()));
+  Value panel = b.at(right, b.mul(step, 128));
+  Value ask = b.at(ahead.from, b.add(b.mul(step, 128), v * 1024));
+  int64_t unroll = unit.rows == 1 ? kLanes : 4;
+  return b.loop(b.c(0), b.c(kLanes), unroll, sums,
+                [&](Value i, ValueRange carried) {
+                  SmallVector<Value> next(carried);
+                  Value k = b.at(from, b.mul(i, leftStep()));
+                  Value at = b.at(panel, b.mul(i, panelStep()));
+                  for (int64_t j = 0; j < unroll; ++j) {
+                    askFor(ask, i, j, 1);
+                    emitStep(next, b.at(k, j * leftStep()),
+                             b.at(at, j * panelStep()), v, v + 1);
+                  }
+                  return next;
+                });
+}
+
+/// One step of the unit's vectors `from` to `to`.
+void MicroBlock::emitStep(SmallVector<Value> &sums, Value left, Value panel,
+                          int64_t from, int64_t to) {
+  int64_t halves = kind == MicroKind::FmaPairs ? 2 : 1;
+  for (int64_t half = 0; half < halves; ++half) {
+    SmallVector<Value> loaded;
+    for (int64_t v = from; v < to; ++v)
+      loaded.push_back(
+          loadPanel(b.at(panel, (unit.vector + v) * vectorBytes()), half));
+    Value k = b.at(left, (half * pitch + unit.row) * 4);
+    for (int64_t r = 0; r < unit.rows; ++r)
+      multiplyRow(sums, b.at(k, r * 4), r * unit.vectors + from, loaded);
+  }
+}
+
+/// Adds a row's products with `loaded` to the sums from `at` on.
+void MicroBlock::multiplyRow(SmallVector<Value> &sums, Value left, int64_t at,
+                             ArrayRef<Value> loaded) {
+  KernelBuilder::Pair pair;
+  Value k;
+  if (kind == MicroKind::Dot)
+    pair = b.broadcastPair(b.load(b.i32(), left));
+  else
+    k = b.splat(b.load(b.f32(), left));
+  for (Value vector : loaded) {
+    Value &sum = sums[at++];
+    sum = kind == MicroKind::Dot ? b.dotPair(pair, vector, sum)
+                                 : b.fma(k, vector, sum);
+  }
+}
+
+/// 16 columns: of pairs for Dot, else of one k, the `half` of a pair.
+Value MicroBlock::loadPanel(Value pointer, int64_t half) {
+  if (kind == MicroKind::Fma)
+    return b.load(b.vec(b.f32()), pointer, 64);
+  Value pairs = b.load(b.vec(b.i32()), pointer, 64);
+  if (kind == MicroKind::Dot)
+    return pairs;
+  Value bits =
+      half ? Value(arith::AndIOp::create(b.builder, b.loc, pairs,
+                                         b.vi(int64_t(0xffff0000))))
+           : Value(arith::ShLIOp::create(b.builder, b.loc, pairs, b.vi(16)));
+  return b.bitcast(bits, b.vec(b.f32()));
+}
 
 static StringRef getName(MicroKind kind) {
   switch (kind) {
@@ -156,20 +260,15 @@ static StringRef getName(MicroKind kind) {
 
 func::FuncOp ds::cpu::getMicroKernel(ModuleOp module, const Isa &isa,
                                      Location loc, MicroKind kind,
-                                     bool stream, int64_t mostRows) {
-  std::string name = (getName(kind) + (stream ? "_stream_" : "_") +
-                      Twine(mostRows)).str();
-  Builder types(module.getContext());
+                                     bool stream) {
+  std::string name = (getName(kind) + (stream ? "_stream" : "")).str();
   Type pointer = LLVM::LLVMPointerType::get(module.getContext());
-  Type index = types.getI64Type();
-  return getHelper(
-      module, name, {pointer, pointer, pointer, index, index}, isa, loc,
-      [&](KernelBuilder &b, ValueRange args) {
-        b.dispatch(args[4], 1, mostRows, [&](int64_t rows) {
-          int64_t vectors = 2 * rows <= getAccumulators(isa) ? 2 : 1;
-          for (int64_t first = 0; first < 2; first += vectors)
-            MicroBlock(b, kind, stream, rows, first, vectors)
-                .emit(args[0], args[1], args[2], args[3]);
-        });
-      });
+  Type index = Builder(module.getContext()).getI64Type();
+  int64_t most = stream ? kSmallRows : getMostRows(isa, kind);
+  return getHelper(module, name, {pointer, pointer, pointer, index, index, pointer},
+                   isa, loc, [&](KernelBuilder &b, ValueRange args) {
+                     b.dispatch(args[4], 1, most, [&](int64_t rows) {
+                       MicroBlock(b, kind, rows, args).emit(stream);
+                     });
+                   });
 }

@@ -29,6 +29,29 @@ void ds::cpu::transposeLines(KernelBuilder &b, SmallVector<Value> &lines) {
   }
 }
 
+/// The lanes of a power of two of vectors, side by side: lane 0 of each, then
+/// lane 1 of each.
+static SmallVector<Value> interleaveLines(KernelBuilder &b,
+                                          ArrayRef<Value> lines) {
+  if (lines.size() == 1)
+    return {lines.front()};
+  SmallVector<Value> even, odd, result;
+  for (auto [i, line] : llvm::enumerate(lines))
+    (i % 2 ? odd : even).push_back(line);
+  even = interleaveLines(b, even);
+  odd = interleaveLines(b, odd);
+  SmallVector<int64_t> low, high;
+  for (int64_t l = 0; l < kLanes / 2; ++l) {
+    low.append({l, kLanes + l});
+    high.append({kLanes / 2 + l, kLanes + kLanes / 2 + l});
+  }
+  for (auto [a, c] : llvm::zip(even, odd))
+    for (const SmallVector<int64_t> &mask : {low, high})
+      result.push_back(
+          vector::ShuffleOp::create(b.builder, b.loc, a, c, mask));
+  return result;
+}
+
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
@@ -42,11 +65,7 @@ public:
         outRows(args[2]), stride(args[3]), firstRow(args[4]), rows(args[5]),
         depth(args[6]), first(args[7]), count(args[8]) {}
 
-  void emit(bool gathered) {
-    b.ifThen(
-        b.cmp(arith::CmpIPredicate::eq, rows, b.c(1)),
-        [&] { emitOneRow(gathered); }, [&] { emitRows(gathered); });
-  }
+  void emit(bool gathered) { emitFew(1, gathered); }
 
 private:
   KernelBuilder &b;
@@ -86,11 +105,28 @@ private:
            [&](Value k) { body(k, b.sub(known, k)); });
   }
 
-  void emitOneRow(bool gathered) {
-    Value pointer = rowPointer(firstRow, gathered);
+  /// For `number` rows, a power of two, interleaves lines; for any other
+  /// number transposes.
+  void emitFew(int64_t number, bool gathered) {
+    if (number == kLanes)
+      return emitRows(gathered);
+    b.ifThen(
+        b.cmp(arith::CmpIPredicate::eq, rows, b.c(number)),
+        [&] { emitInterleaved(number, gathered); },
+        [&] { emitFew(2 * number, gathered); });
+  }
+
+  void emitInterleaved(int64_t number, bool gathered) {
+    SmallVector<Value> pointers;
+    for (int64_t r = 0; r < number; ++r)
+      pointers.push_back(rowPointer(b.add(firstRow, r), gathered));
     forChunks([&](Value k, Value limit) {
-      b.store(loadWords(pointer, k, limit),
-              b.at(to, b.mul(k, pairs ? 2 : 4)));
+      SmallVector<Value> lines;
+      for (Value pointer : pointers)
+        lines.push_back(loadWords(pointer, k, limit));
+      Value at = b.at(to, b.mul(k, number * (pairs ? 2 : 4)));
+      for (auto [i, line] : llvm::enumerate(interleaveLines(b, lines)))
+        b.store(line, b.at(at, i * 64));
     });
   }
 

@@ -61,9 +61,10 @@ static int64_t choosePanels(const MatmulDesc &desc, bool small) {
 
 MatmulSchedule::MatmulSchedule(const MatmulDesc &desc, const Isa &isa,
                                bool small, bool reversed)
-    : small(small), reversed(reversed), kind(chooseKind(desc, isa)),
+    : small(small), reversed(reversed), streams(small && !desc.isProduced()),
+      kind(chooseKind(desc, isa)),
       rowTile(small ? kSmallRows : kRowTile),
-      rowBlock(getMostRows(isa, kind, small)),
+      rowBlock(streams ? kSmallRows : getMostRows(isa, kind)),
       depthBlock(chooseDepthBlock(desc, reversed ? kPanelDepth
                                         : desc.isProduced()
                                             ? kProducedDepth

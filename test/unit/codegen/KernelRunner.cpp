@@ -140,7 +140,9 @@ int64_t KernelRunner::tiles(StringRef symbol, ArrayRef<int64_t> dims) {
   return function(dims.data());
 }
 
-using KernelFn = void (*)(void *const *, const int64_t *, int64_t, void *);
+KernelFn KernelRunner::getKernel(StringRef symbol) {
+  return reinterpret_cast<KernelFn>(lookup(symbol + "." + isa.name));
+}
 
 /// Runs tiles from `next` on, scratch poisoned before and checked after each.
 static void runTiles(KernelFn kernel, ArrayRef<void *> args,
@@ -157,8 +159,7 @@ static void runTiles(KernelFn kernel, ArrayRef<void *> args,
 
 void KernelRunner::run(StringRef symbol, ArrayRef<void *> args,
                        ArrayRef<int64_t> dims, int threads, unsigned seed) {
-  auto kernel =
-      reinterpret_cast<KernelFn>(lookup(symbol + "." + isa.name));
+  KernelFn kernel = getKernel(symbol);
   std::vector<int64_t> order(tiles(symbol, dims));
   for (size_t i = 0; i < order.size(); ++i)
     order[i] = static_cast<int64_t>(i);
@@ -177,8 +178,7 @@ void KernelRunner::run(StringRef symbol, ArrayRef<void *> args,
 
 double KernelRunner::time(StringRef symbol, ArrayRef<void *> args,
                           ArrayRef<int64_t> dims, int repeats) {
-  auto kernel =
-      reinterpret_cast<KernelFn>(lookup(symbol + "." + isa.name));
+  KernelFn kernel = getKernel(symbol);
   int64_t count = tiles(symbol, dims);
   Buffer<uint8_t> scratch(limits.scratchBytes + 64);
   double best = 1e30;

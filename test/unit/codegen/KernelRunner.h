@@ -46,6 +46,9 @@ private:
   void *fields[9];
 };
 
+/// A kernel's function, as docs/artifact.md says.
+using KernelFn = void (*)(void *const *, const int64_t *, int64_t, void *);
+
 class KernelRunner {
 public:
   /// Parses `source`, a module whose functions hold ds.kernel operations, and
@@ -55,6 +58,7 @@ public:
                int64_t queryRows = 1);
   ~KernelRunner();
 
+  KernelFn getKernel(StringRef symbol);
   int64_t tiles(StringRef symbol, ArrayRef<int64_t> dims);
   /// Runs all tiles of a launch: in order on this thread, or shuffled by
   /// `seed` on `threads` threads when `threads` is not 0.
