@@ -164,8 +164,24 @@ Value KernelBuilder::loadMasked(VectorType type, Value pointer, Value mask) {
   return bitcast(loaded, type);
 }
 
+/// Hides from LLVM what a mask is. LLVM 22 turns a masked store of 16-bit
+/// lanes that were truncated from 32 bits, under a mask known to have one
+/// lane, into a store of 32 bits, which runs over the neighbour.
+static Value makeOpaque(KernelBuilder &b, Value mask) {
+  Type bits = b.builder.getIntegerType(kLanes);
+  auto hidden = LLVM::InlineAsmOp::create(
+      b.builder, b.loc, bits, ValueRange{b.bitcast(mask, bits)}, "", "=r,0",
+      /*has_side_effects=*/false, /*is_align_stack=*/false,
+      LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(),
+      ArrayAttr());
+  return b.bitcast(hidden.getResult(0), mask.getType());
+}
+
 void KernelBuilder::storeMasked(Value value, Value pointer, Value mask) {
   auto type = cast<VectorType>(value.getType());
+  if (target.wide && !target.bf16Dot && elementAlign(type) == 2 &&
+      type.getNumElements() == kLanes)
+    mask = makeOpaque(*this, mask);
   LLVM::MaskedStoreOp::create(
       builder, loc, bitcast(value, maskedType(type, builder)), pointer, mask,
       static_cast<uint32_t>(elementAlign(type)));
