@@ -56,3 +56,12 @@ int64_t StateType::getWidth() const {
 int64_t ds::getElementBytes(Type type) {
   return (type.getIntOrFloatBitWidth() + 7) / 8;
 }
+
+func::FuncOp ds::findEntry(ModuleOp module, StringRef name) {
+  for (auto function : module.getOps<func::FuncOp>()) {
+    auto entry = function->getAttrOfType<StringAttr>(kEntryAttr);
+    if (entry && entry.getValue() == name && !function.isExternal())
+      return function;
+  }
+  return {};
+}

@@ -43,8 +43,12 @@ constexpr llvm::StringLiteral kComputeAttr = "ds.compute";
 /// Module attribute: a dictionary of what the runtime must know of the
 /// configuration (vocab_size, max_position_embeddings, ...).
 constexpr llvm::StringLiteral kConfigAttr = "ds.config";
-/// Function attribute (unit): an entry point of the artifact.
+/// Function attribute, a string: the entry point of the artifact that the
+/// function is. "infer" serves, "train" gives losses and adds to gradients,
+/// "update" is a step of the optimiser.
 constexpr llvm::StringLiteral kEntryAttr = "ds.entry";
+constexpr llvm::StringLiteral kInferEntry = "infer", kTrainEntry = "train",
+                              kUpdateEntry = "update";
 
 /// Argument attribute of an entry's state, a string: its name.
 constexpr llvm::StringLiteral kNameAttr = "ds.name";
@@ -71,6 +75,9 @@ void registerToolDialects(DialectRegistry &registry);
 /// Returns the type that a kernel sees of `weight`: with a layout, the
 /// element type is the layout's.
 RankedTensorType getPackedType(WeightOp weight);
+
+/// Returns the module's entry of the name, or null.
+func::FuncOp findEntry(ModuleOp module, llvm::StringRef name);
 
 /// Checks that nothing reads the `states` that `op` turns into new versions
 /// from then on: a state has one live version.

@@ -103,7 +103,7 @@ bool Generator::buildEntry(Instance &model) {
       fn = each;
   auto type = builder.getFunctionType({SeqType::get(&context)}, {});
   entry = func::FuncOp::create(builder, getLoc(fn->loc), "forward", type);
-  entry->setAttr(kEntryAttr, builder.getUnitAttr());
+  entry->setAttr(kEntryAttr, builder.getStringAttr(kInferEntry));
   mlir::Block *block = entry.addEntryBlock();
   entryFrame.isEntry = true;
   for (StateInstance *state : states) {

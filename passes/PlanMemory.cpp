@@ -90,15 +90,14 @@ LogicalResult Planner::run(func::FuncOp entry) {
   return success();
 }
 
-static FailureOr<func::FuncOp> findEntry(ModuleOp module) {
-  for (auto function : module.getOps<func::FuncOp>())
-    if (function->hasAttr(kEntryAttr) && !function.isExternal())
-      return function;
+static FailureOr<func::FuncOp> findInfer(ModuleOp module) {
+  if (func::FuncOp entry = ds::findEntry(module, kInferEntry))
+    return entry;
   return module.emitError() << "expects an entry function";
 }
 
 FailureOr<MemoryPlan> ds::planMemory(ModuleOp module) {
-  FailureOr<func::FuncOp> entry = findEntry(module);
+  FailureOr<func::FuncOp> entry = findInfer(module);
   MemoryPlan plan;
   if (failed(entry))
     return failure();
@@ -163,7 +162,7 @@ static void recordPlan(ModuleOp module, const MemoryPlan &plan,
 namespace {
 struct PlanMemory : ds::impl::PlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
-    FailureOr<func::FuncOp> entry = findEntry(getOperation());
+    FailureOr<func::FuncOp> entry = findInfer(getOperation());
     // A copy may free a buffer for another use, never take one away.
     while (succeeded(entry)) {
       MemoryPlan plan;

@@ -21,7 +21,7 @@ func.func private @body(%x: tensor<?x96xbf16>, %s: !ds.seq, %k: !ds.state<[2, 8]
 // CHECK-NOT: ds.kernel.angles
 // CHECK: ds.run @body(%{{.+}}, %[[S]], %[[A]], %[[B]], %{{.+}}, %{{.+}}) layers 0 count 2
 // CHECK: ds.run @body(%{{.+}}, %[[S]], %[[A]], %[[B]], %{{.+}}, %{{.+}}) layers 2 count 2
-func.func @entry(%s: !ds.seq, %x: tensor<?x96xbf16>, %k: !ds.state<[2, 8], bf16, layers = 2>, %v: !ds.state<[2, 8], bf16, layers = 2>) -> tensor<?x96xbf16> attributes {ds.entry} {
+func.func @entry(%s: !ds.seq, %x: tensor<?x96xbf16>, %k: !ds.state<[2, 8], bf16, layers = 2>, %v: !ds.state<[2, 8], bf16, layers = 2>) -> tensor<?x96xbf16> attributes {ds.entry = "infer"} {
   %y, %k1, %v1 = ds.run @body(%x, %s, %k, %v) layers 0 count 2 : (tensor<?x96xbf16>, !ds.seq, !ds.state<[2, 8], bf16, layers = 2>, !ds.state<[2, 8], bf16, layers = 2>) -> (tensor<?x96xbf16>, !ds.state<[2, 8], bf16, layers = 2>, !ds.state<[2, 8], bf16, layers = 2>)
   %z, %k2, %v2 = ds.run @body(%y, %s, %k1, %v1) layers 2 count 2 : (tensor<?x96xbf16>, !ds.seq, !ds.state<[2, 8], bf16, layers = 2>, !ds.state<[2, 8], bf16, layers = 2>) -> (tensor<?x96xbf16>, !ds.state<[2, 8], bf16, layers = 2>, !ds.state<[2, 8], bf16, layers = 2>)
   return %z : tensor<?x96xbf16>

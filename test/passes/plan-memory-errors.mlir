@@ -8,7 +8,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
 
 // expected-error @below {{expects module attribute 'ds.compute' to be bf16 or f32}}
 module attributes {ds.model = "m", ds.config = {}} {
-  func.func @forward(%s: !ds.seq) attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq) attributes {ds.entry = "infer"} {
     return
   }
 }
@@ -17,7 +17,7 @@ module attributes {ds.model = "m", ds.config = {}} {
 
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   // expected-error @below {{expects the entry to return logits first}}
-  func.func @forward(%s: !ds.seq) attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq) attributes {ds.entry = "infer"} {
     return
   }
 }
@@ -25,7 +25,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
 // -----
 
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
-  func.func @forward(%s: !ds.seq, %x: tensor<?x8xf32>) -> tensor<?x8xf32> attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq, %x: tensor<?x8xf32>) -> tensor<?x8xf32> attributes {ds.entry = "infer"} {
     // expected-error @below {{expects operands that kernels made}}
     %y = ds.kernel.elementwise @e(%x) : (tensor<?x8xf32>) -> tensor<?x8xf32> {
     ^bb0(%e: f32):
@@ -39,7 +39,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
 
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   ds.weight @t {labels = ["t"], rows = array<i64: 8>} : tensor<8x32xf32>
-  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry = "infer"} {
     // expected-error @below {{expects a weight with a layout}}
     %t = ds.get_weight @t : tensor<8x32xf32>
     %x = ds.kernel.embed @embed %t, %s layout raw : tensor<8x32xf32> -> tensor<?x32xf32>
@@ -50,7 +50,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
 // -----
 
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
-  func.func @forward(%s: !ds.seq) -> tensor<?x8xf32> attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq) -> tensor<?x8xf32> attributes {ds.entry = "infer"} {
     %x = ds.kernel.angles @angles %s <half_split, dims = 8, theta = 1.0e4 : f64> : tensor<?x8xf32>
     // expected-error @below {{expects only kernels and runs in an entry}}
     %y = arith.negf %x : tensor<?x8xf32>
@@ -61,7 +61,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
 // -----
 
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
-  func.func @forward(%s: !ds.seq, %k: !ds.state<[1, 8], f32>) -> tensor<?x8xf32> attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq, %k: !ds.state<[1, 8], f32>) -> tensor<?x8xf32> attributes {ds.entry = "infer"} {
     %x = ds.kernel.angles @angles %s <half_split, dims = 8, theta = 1.0e4 : f64> : tensor<?x8xf32>
     %k1 = ds.kernel.heads @heads %x, %x, %s states(%k) <half_split, dims = 8, theta = 1.0e4 : f64> [#ds.segment<begin = 0, heads = 1, dim = 8, rotate = true, dest = key>] {resultSegmentSizes = array<i32: 0, 1>} : (tensor<?x8xf32>, tensor<?x8xf32>, !ds.seq, !ds.state<[1, 8], f32>) -> !ds.state<[1, 8], f32>
     // expected-error @below {{expects state 'state0' not to be kept as keys and as values}}

@@ -38,7 +38,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   // CHECK: ds.kernel.embed @embed {{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: ds.run @layer{{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: ds.kernel.elementwise @e(%{{.+}}) {ds.buffer = array<i64: 0>}
-  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry = "infer"} {
     %t = ds.get_weight @t : tensor<8x32xf32>
     %x = ds.kernel.embed @embed %t, %s layout raw : tensor<8x32xf32> -> tensor<?x32xf32>
     %y = ds.run @layer(%x, %s) layers 0 count 2 : (tensor<?x32xf32>, !ds.seq) -> tensor<?x32xf32>
@@ -76,7 +76,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   // CHECK: %[[X:.+]] = ds.kernel.embed {{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: %[[COPY:.+]] = ds.kernel.elementwise @elementwise_copy_T_f32_32(%[[X]]) {ds.buffer = array<i64: 1>}
   // CHECK: ds.run @layer(%[[COPY]]
-  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry = "infer"} {
     %t = ds.get_weight @t : tensor<8x32xf32>
     %x = ds.kernel.embed @embed %t, %s layout raw : tensor<8x32xf32> -> tensor<?x32xf32>
     %y = ds.run @layer(%x, %s) layers 0 count 2 : (tensor<?x32xf32>, !ds.seq) -> tensor<?x32xf32>
@@ -120,7 +120,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   // CHECK: ds.kernel.embed @embed {{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: ds.kernel.embed @embed {{.*}} {ds.buffer = array<i64: 1>}
   // CHECK: ds.kernel.matmul @both {{.*}} {ds.buffer = array<i64: 3>}
-  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry = "infer"} {
     %t = ds.get_weight @t : tensor<8x32xf32>
     %w = ds.get_weight @w : tensor<32x32xf32>
     %x = ds.kernel.embed @embed %t, %s layout raw : tensor<8x32xf32> -> tensor<?x32xf32>

@@ -45,7 +45,7 @@ module attributes {ds.model = "tiny", ds.compute = bf16,
     %x2 = arith.addf %x1, %d32 : tensor<?x64xf32>
     return %x2, %k1, %v1 : tensor<?x64xf32>, !ds.state<[2, 8], bf16>, !ds.state<[2, 8], bf16>
   }
-  func.func @forward(%s: !ds.seq, %k: !ds.state<[2, 8], bf16, layers = 3> {ds.name = "keys"}, %v: !ds.state<[2, 8], bf16, layers = 3> {ds.name = "values"}) -> (tensor<?x301xf32>, !ds.state<[2, 8], bf16, layers = 3>, !ds.state<[2, 8], bf16, layers = 3>) attributes {ds.entry} {
+  func.func @forward(%s: !ds.seq, %k: !ds.state<[2, 8], bf16, layers = 3> {ds.name = "keys"}, %v: !ds.state<[2, 8], bf16, layers = 3> {ds.name = "values"}) -> (tensor<?x301xf32>, !ds.state<[2, 8], bf16, layers = 3>, !ds.state<[2, 8], bf16, layers = 3>) attributes {ds.entry = "infer"} {
     %e = ds.get_weight @embed : tensor<301x64xbf16>
     %x = ds.embedding %e, %s : tensor<301x64xbf16> -> tensor<?x64xf32>
     %y, %k1, %v1 = ds.run @layer(%x, %s, %k, %v) layers 0 count 3 : (tensor<?x64xf32>, !ds.seq, !ds.state<[2, 8], bf16, layers = 3>, !ds.state<[2, 8], bf16, layers = 3>) -> (tensor<?x64xf32>, !ds.state<[2, 8], bf16, layers = 3>, !ds.state<[2, 8], bf16, layers = 3>)
