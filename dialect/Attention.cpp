@@ -97,26 +97,43 @@ LogicalResult AttendOp::verify() {
                       getValues().getType(), getResult(), getHeads());
 }
 
-/// Queries of a step see `cached` keys, fewer within the step itself.
-static Cost attendCost(Value query, StateType keys, StateType values,
-                       int64_t heads, StepShape step) {
-  Cost cost;
+/// Pairs of a query head and a key that it sees. Queries of a step see `cached`
+/// keys, fewer within the step itself.
+static double countPairs(int64_t heads, StepShape step) {
   double perSequence = static_cast<double>(step.tokens) / step.sequences;
   double seen = static_cast<double>(step.cached) - (perSequence - 1) / 2;
-  double dims = static_cast<double>(keys.getShape()[1] + values.getShape()[1]);
-  double size = getElementBytes(keys.getElementType());
-  cost.flops = 2.0 * static_cast<double>(step.tokens * heads) * seen * dims;
-  cost.stateBytes = static_cast<double>(step.sequences * step.cached) *
-                    static_cast<double>(keys.getWidth() + values.getWidth()) *
-                    size;
-  cost.activationBytes =
-      static_cast<double>(step.tokens * heads) * dims *
-      getElementBytes(cast<RankedTensorType>(query.getType()).getElementType());
+  return static_cast<double>(step.tokens * heads) * seen;
+}
+
+static double stateBytes(StateType keys, StateType values, StepShape step) {
+  return static_cast<double>(step.sequences * step.cached) *
+         static_cast<double>(keys.getWidth() + values.getWidth()) *
+         getElementBytes(keys.getElementType());
+}
+
+/// Bytes of `step.tokens` rows of every matrix among `values`.
+static double rowBytes(ValueRange values, StepShape step) {
+  double bytes = 0;
+  for (Value value : values)
+    if (auto type = dyn_cast<RankedTensorType>(value.getType()))
+      bytes += static_cast<double>(step.tokens * type.getDimSize(1)) *
+               getElementBytes(type.getElementType());
+  return bytes;
+}
+
+static Cost attendCost(Operation *op, StateType keys, StateType values,
+                       int64_t heads, StepShape step) {
+  Cost cost;
+  auto dims = static_cast<double>(keys.getShape()[1] + values.getShape()[1]);
+  cost.flops = 2.0 * countPairs(heads, step) * dims;
+  cost.stateBytes = stateBytes(keys, values, step);
+  cost.activationBytes = rowBytes(op->getOperands(), step) +
+                         rowBytes(op->getResults(), step);
   return cost;
 }
 
 Cost AttendOp::getCost(StepShape step) {
-  return attendCost(getQuery(), getKeys().getType(), getValues().getType(),
+  return attendCost(*this, getKeys().getType(), getValues().getType(),
                     getHeads(), step);
 }
 
@@ -139,12 +156,108 @@ LogicalResult RopeAppendOp::verify() {
   return verifyHeads(*this, columns(getQuery()), getHeads(), getRope());
 }
 
+/// Checks a value that every query head has: [T, heads], f32.
+static LogicalResult verifyStatistic(Operation *op, StringRef name,
+                                     Value value, int64_t heads) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (type.getDimSize(1) != heads || !type.getElementType().isF32())
+    return op->emitOpError() << "expects " << name << " of " << heads
+                             << " columns of f32, got " << type;
+  return success();
+}
+
 LogicalResult KernelAttentionOp::verify() {
-  return verifyAttend(*this, getQuery(), getKeys().getType(),
-                      getValues().getType(), getResult(), getHeads());
+  if (failed(verifyAttend(*this, getQuery(), getKeys().getType(),
+                          getValues().getType(), getResult(), getHeads())))
+    return failure();
+  if (!getLse())
+    return success();
+  return verifyStatistic(*this, "lse", getLse(), getHeads());
 }
 
 Cost KernelAttentionOp::getCost(StepShape step) {
-  return attendCost(getQuery(), getKeys().getType(), getValues().getType(),
+  return attendCost(*this, getKeys().getType(), getValues().getType(),
                     getHeads(), step);
+}
+
+LogicalResult KernelAttentionDeltaOp::verify() {
+  auto heads = static_cast<int64_t>(getHeads());
+  if (heads <= 0 || columns(getOutput()) % heads)
+    return emitOpError() << "expects columns (" << columns(getOutput())
+                         << ") to be a multiple of heads (" << heads << ")";
+  if (columns(getOutputGradient()) != columns(getOutput()))
+    return emitOpError() << "expects a gradient of " << columns(getOutput())
+                         << " columns, got " << columns(getOutputGradient());
+  return verifyStatistic(*this, "a result", getResult(), heads);
+}
+
+Cost KernelAttentionDeltaOp::getCost(StepShape step) {
+  Cost cost;
+  cost.flops = 2.0 * static_cast<double>(step.tokens * columns(getOutput()));
+  cost.activationBytes = rowBytes(getOperands(), step) +
+                         rowBytes(getOperation()->getResults(), step);
+  return cost;
+}
+
+/// Checks what both backward kernels take.
+template <typename Op> static LogicalResult verifyBackward(Op op) {
+  if (failed(verifyAttend(op, op.getQuery(), op.getKeys().getType(),
+                          op.getValues().getType(), op.getOutputGradient(),
+                          op.getHeads())))
+    return failure();
+  if (failed(verifyStatistic(op, "lse", op.getLse(), op.getHeads())))
+    return failure();
+  return verifyStatistic(op, "delta", op.getDelta(), op.getHeads());
+}
+
+/// `products` of keys' and of values' width are taken for each pair.
+template <typename Op>
+static Cost backwardCost(Op op, int64_t keyProducts, int64_t valueProducts,
+                         StepShape step) {
+  Cost cost = attendCost(op, op.getKeys().getType(), op.getValues().getType(),
+                         op.getHeads(), step);
+  cost.flops = 2.0 * countPairs(op.getHeads(), step) *
+               static_cast<double>(
+                   keyProducts * op.getKeys().getType().getShape()[1] +
+                   valueProducts * op.getValues().getType().getShape()[1]);
+  return cost;
+}
+
+LogicalResult KernelAttentionBackwardQueryOp::verify() {
+  if (failed(verifyBackward(*this)))
+    return failure();
+  if (getQueryGradient().getType() != getQuery().getType())
+    return emitOpError() << "expects a result like the queries "
+                         << getQuery().getType() << ", got "
+                         << getQueryGradient().getType();
+  return success();
+}
+
+Cost KernelAttentionBackwardQueryOp::getCost(StepShape step) {
+  return backwardCost(*this, 2, 1, step);
+}
+
+/// Checks that a gradient has the rows that a state keeps.
+static LogicalResult verifyStateGradient(Operation *op, StringRef name,
+                                         Value gradient, StateType state) {
+  auto type = cast<RankedTensorType>(gradient.getType());
+  if (type.getDimSize(1) != state.getWidth() ||
+      type.getElementType() != state.getElementType())
+    return op->emitOpError() << "expects the gradient of " << name << " to be "
+                             << state.getWidth() << " columns of "
+                             << state.getElementType() << ", got " << type;
+  return success();
+}
+
+LogicalResult KernelAttentionBackwardKeysOp::verify() {
+  if (failed(verifyBackward(*this)) ||
+      failed(verifyStateGradient(*this, "keys", getKeyGradient(),
+                                 getKeys().getType())))
+    return failure();
+  return verifyStateGradient(*this, "values", getValueGradient(),
+                             getValues().getType());
+}
+
+Cost KernelAttentionBackwardKeysOp::getCost(StepShape step) {
+  return backwardCost(*this, 2, 2, step);
 }

@@ -7,5 +7,6 @@ include "dialect/Weights.td"
 include "dialect/Core.td"
 include "dialect/Attention.td"
 include "dialect/Kernel.td"
+include "dialect/KernelAttention.td"
 include "dialect/Memory.td"
 #endif

@@ -83,29 +83,6 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [Pure, AttrSizedOperandSegments, Isol
   }];
 }
 
-def KernelAttentionOp : Ds_KernelOp<"attention", [Pure,
-    DeclareOpInterfaceMethods<KernelInterface>]> {
-  let summary = "Attention over paged state";
-  let description = [{
-    As `ds.attend`.
-
-    ```mlir
-    %y = ds.kernel.attention @attend %q, %k, %v, %s heads 8 scale 0.353
-        : (tensor<?x64xbf16>, !ds.state<[2, 8], bf16>, !ds.state<[2, 8], bf16>)
-       -> tensor<?x64xbf16>
-    ```
-  }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$query,
-                       Ds_StateType:$keys, Ds_StateType:$values,
-                       Ds_SeqType:$seq, I64Attr:$heads, F64Attr:$scale);
-  let results = (outs Ds_Matrix:$result);
-  let assemblyFormat = [{
-    $sym_name $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale
-    attr-dict `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
-    type($result)
-  }];
-}
-
 def KernelRowOp : Ds_KernelOp<"row", [Pure, IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every row, with reductions";

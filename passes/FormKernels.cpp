@@ -176,8 +176,9 @@ struct FormAttention : OpRewritePattern<AttendOp> {
   LogicalResult matchAndRewrite(AttendOp op,
                                 PatternRewriter &rewriter) const override {
     rewriter.replaceOpWithNewOp<KernelAttentionOp>(
-        op, op.getType(), "attention", op.getQuery(), op.getKeys(),
-        op.getValues(), op.getSeq(), op.getHeads(), op.getScale());
+        op, op.getType(), /*lse=*/Type(), "attention", op.getQuery(),
+        op.getKeys(), op.getValues(), op.getSeq(), op.getHeads(),
+        op.getScale());
     return success();
   }
 };
