@@ -400,62 +400,6 @@ Value KernelBuilder::dotPair(Pair a, Value b, Value acc) {
 }
 
 //===----------------------------------------------------------------------===//
-// exp and reductions
-//===----------------------------------------------------------------------===//
-
-// exp(x) = 2^n exp(r), n = round(x log2(e)), |r| <= ln(2) / 2. The rounding
-// uses the addition of 1.5 * 2^23, whose low bits then hold n.
-Value KernelBuilder::exp(Value x) {
-  Value low = vf(-87.33654), high = vf(88.37626);
-  Value below = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT,
-                                      x, low);
-  Value above = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT,
-                                      x, high);
-  Value clamped = select(above, high, select(below, low, x));
-  Value magic = vf(12582912.0);
-  Value shifted = fma(clamped, vf(1.44269504088896341), magic);
-  Value n = subf(shifted, magic);
-  Value r = fma(n, vf(-0.693359375), clamped);
-  r = fma(n, vf(2.12194440e-4), r);
-  static const double coefficients[] = {
-      1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
-      4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
-  Value p = vf(coefficients[0]);
-  for (double coefficient : ArrayRef(coefficients).drop_front())
-    p = fma(p, r, vf(coefficient));
-  p = addf(fma(p, mulf(r, r), r), vf(1.0));
-  Value bits = bitcast(shifted, vec(i32()));
-  Value exponent = arith::ShLIOp::create(
-      builder, loc,
-      arith::SubIOp::create(builder, loc, bits, vi(0x4B400000)), vi(23));
-  Value scaled = bitcast(
-      arith::AddIOp::create(builder, loc, bitcast(p, vec(i32())), exponent),
-      vec(f32()));
-  return select(below, zero(), scaled);
-}
-
-/// Folds the upper half of the lanes onto the lower until one is left.
-static Value reduceTree(KernelBuilder &b, Value v,
-                        function_ref<Value(Value, Value)> combine) {
-  for (int64_t half = kLanes / 2; half >= 1; half /= 2) {
-    SmallVector<int64_t> mask(kLanes);
-    for (int64_t i = 0; i < kLanes; ++i)
-      mask[i] = i < half ? i + half : i;
-    Value moved = vector::ShuffleOp::create(b.builder, b.loc, v, v, mask);
-    v = combine(v, moved);
-  }
-  return vector::ExtractOp::create(b.builder, b.loc, v, 0);
-}
-
-Value KernelBuilder::reduceAdd(Value v) {
-  return reduceTree(*this, v, [&](Value a, Value b) { return addf(a, b); });
-}
-
-Value KernelBuilder::reduceMax(Value v) {
-  return reduceTree(*this, v, [&](Value a, Value b) { return maxf(a, b); });
-}
-
-//===----------------------------------------------------------------------===//
 // Regions and functions
 //===----------------------------------------------------------------------===//
 
@@ -469,6 +413,8 @@ SmallVector<Value> KernelBuilder::cloneRegion(
     Value replaced = special ? special(&op, map) : Value();
     if (!replaced && isa<math::ExpOp>(op))
       replaced = exp(map.lookup(op.getOperand(0)));
+    if (!replaced && isa<math::LogOp>(op))
+      replaced = log(map.lookup(op.getOperand(0)));
     if (!replaced && isa<arith::TruncFOp>(op))
       replaced = fromF32(map.lookup(op.getOperand(0)),
                          op.getResult(0).getType());

@@ -147,6 +147,9 @@ public:
   /// exp of 16 lanes: exactly 1 at 0, exactly 0 below -87.3, 1 ulp between,
   /// saturated at exp(88.37).
   Value exp(Value x);
+  /// log of 16 lanes: 1 ulp, exactly 0 at 1, -inf at 0 and at denormals, NaN
+  /// below.
+  Value log(Value x);
 
   /// Sum of 16 lanes by the tree of ds.row_reduce, as an f32.
   Value reduceAdd(Value v);

@@ -1,4 +1,4 @@
-//===- ExpTest.cpp - The project's exp and rounding to bf16 ---------------===//
+//===- ExpTest.cpp - The project's exp and log, rounding to bf16 ----------===//
 #include "KernelRunner.h"
 #include <cmath>
 #include <gtest/gtest.h>
@@ -14,23 +14,24 @@ static void emitAnyRow(Operation *op, ModuleOp module, const Isa &isa,
 
 class ExpTest : public testing::TestWithParam<Variant> {};
 
-/// exp of every value, by a kernel.
-static std::vector<float> runExp(Variant variant, ArrayRef<float> values) {
-  KernelRunner runner(R"(
+/// `function` (exp or log) of every value, by a kernel.
+static std::vector<float> runMath(StringRef function, Variant variant,
+                                  ArrayRef<float> values) {
+  std::string source = R"(
 func.func @f(%x: tensor<?x16xf32>) {
-  %y = ds.kernel.row @exp(%x) : (tensor<?x16xf32>) -> tensor<?x16xf32> {
+  %y = ds.kernel.row @math(%x) : (tensor<?x16xf32>) -> tensor<?x16xf32> {
   ^bb0(%a: f32):
-    %e = math.exp %a : f32
+    %e = math.)" + function.str() + R"( %a : f32
     ds.yield %e : f32
   }
   return
-})",
-                      variant, emitAnyRow);
+})";
+  KernelRunner runner(source, variant, emitAnyRow);
   auto rows = static_cast<int64_t>(llvm::divideCeil(values.size(), 16));
   Buffer<float> x(rows * 16), y(rows * 16);
   std::copy(values.begin(), values.end(), x.data());
   std::vector<int64_t> dims = {rows, 1, 0, 0, 0, 0, 0, 0};
-  runner.run("exp", {x.data(), y.data()}, dims);
+  runner.run("math", {x.data(), y.data()}, dims);
   return std::vector<float>(y.data(), y.data() + values.size());
 }
 
@@ -38,7 +39,7 @@ TEST_P(ExpTest, Ends) {
   float infinity = std::numeric_limits<float>::infinity();
   float nan = std::numeric_limits<float>::quiet_NaN();
   std::vector<float> y =
-      runExp(GetParam(), {0.0f, -0.0f, -infinity, -1e30f, -88.0f, nan, 1e30f,
+      runMath("exp", GetParam(), {0.0f, -0.0f, -infinity, -1e30f, -88.0f, nan, 1e30f,
                           infinity, -87.3f});
   EXPECT_EQ(y[0], 1.0f);
   EXPECT_EQ(y[1], 1.0f);
@@ -58,10 +59,41 @@ TEST_P(ExpTest, WithinOneUnitInTheLastPlace) {
     x.push_back(-87.0f + 175.0f * static_cast<float>(i) / 200000);
   for (int i = 0; i < 100000; ++i)
     x.push_back(-1.0f + 2e-5f * static_cast<float>(i));
-  std::vector<float> y = runExp(GetParam(), x);
+  std::vector<float> y = runMath("exp", GetParam(), x);
   for (size_t i = 0; i < x.size(); ++i) {
     double want = std::exp(static_cast<double>(x[i]));
     double unit = std::ldexp(1.0, std::ilogb(want) - 23);
+    ASSERT_LE(std::fabs(y[i] - want), unit) << x[i];
+  }
+}
+
+TEST_P(ExpTest, EndsOfLog) {
+  float infinity = std::numeric_limits<float>::infinity();
+  float nan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> y =
+      runMath("log", GetParam(),
+              {1.0f, 0.0f, -0.0f, 1e-39f, infinity, nan, -1.0f, -infinity});
+  EXPECT_EQ(y[0], 0.0f);
+  for (int i = 1; i < 4; ++i)
+    EXPECT_EQ(y[i], -infinity) << i;
+  EXPECT_EQ(y[4], infinity);
+  for (int i = 5; i < 8; ++i)
+    EXPECT_TRUE(std::isnan(y[i])) << i;
+}
+
+TEST_P(ExpTest, LogWithinOneUnitInTheLastPlace) {
+  std::vector<float> x;
+  for (uint32_t bits = 0x00800000; bits < 0x7f800000; bits += 4999) {
+    float value;
+    memcpy(&value, &bits, 4);
+    x.push_back(value);
+  }
+  for (int i = 0; i < 100000; ++i)
+    x.push_back(0.5f + 2e-5f * static_cast<float>(i));
+  std::vector<float> y = runMath("log", GetParam(), x);
+  for (size_t i = 0; i < x.size(); ++i) {
+    double want = std::log(static_cast<double>(x[i]));
+    double unit = want == 0 ? 0 : std::ldexp(1.0, std::ilogb(want) - 23);
     ASSERT_LE(std::fabs(y[i] - want), unit) << x[i];
   }
 }
