@@ -29,6 +29,7 @@ AttentionShape::AttentionShape(KernelAttentionOp op, const Isa &isa,
       heads(static_cast<int64_t>(op.getHeads())), group(heads / keys.heads),
       queryElement(getElementTypeOrSelf(op.getQuery().getType())),
       resultElement(getElementTypeOrSelf(op.getResult().getType())),
+      keepsLse(op.getLse() != nullptr),
       scale(op.getScale().convertToDouble()), rows(queryRows * group),
       keyDot(isa.bf16Dot && keys.isPaired()),
       valueDot(isa.bf16Dot && values.isPaired()),
@@ -81,6 +82,8 @@ public:
   AttentionEmitter(KernelBuilder &b, const AttentionShape &shape, Value args,
                    Value scratch)
       : b(b), shape(shape), query(b.arg(args, 0)), result(b.arg(args, 4)) {
+    if (shape.keepsLse)
+      lse = b.arg(args, 5);
     tile.scratch = scratch;
     tile.keyState = b.arg(args, 1);
     tile.valueState = b.arg(args, 2);
@@ -92,7 +95,7 @@ public:
 private:
   KernelBuilder &b;
   const AttentionShape &shape;
-  Value query, result;
+  Value query, result, lse;
   Value firstRow; ///< Of the query tile, in the step.
   AttentionTile tile;
 
@@ -102,6 +105,7 @@ private:
   void clearResults();
   void emitSplit(bool single);
   void storeResults();
+  void storeLse();
 };
 } // namespace
 
@@ -185,6 +189,19 @@ void AttentionEmitter::storeResults() {
   });
 }
 
+/// m + log l.
+void AttentionEmitter::storeLse() {
+  forRows([&](Value row, Value token, Value head) {
+    auto stat = [&](int64_t array) {
+      return b.splat(b.load(
+          b.f32(), b.at(b.at(tile.scratch, array), b.mul(row, 4))));
+    };
+    Value value = b.addf(stat(shape.maxAt), b.log(stat(shape.sumAt)));
+    b.store(vector::ExtractOp::create(b.builder, b.loc, value, 0),
+            b.at(lse, b.mul(b.add(b.mul(token, shape.heads), head), 4)));
+  });
+}
+
 void AttentionEmitter::emit(Value index, Value queryTiles) {
   locate(index, queryTiles);
   packQueries();
@@ -201,6 +218,8 @@ void AttentionEmitter::emit(Value index, Value queryTiles) {
     b.ifThen(isSingle, [&] { emitSplit(true); }, [&] { emitSplit(false); });
   });
   storeResults();
+  if (shape.keepsLse)
+    storeLse();
 }
 
 void AttentionEmitter::emitSplit(bool single) {

@@ -27,6 +27,7 @@ struct AttentionShape {
   StateLayout keys, values;
   int64_t heads, group;        ///< Query heads; of them to a key head.
   Type queryElement, resultElement;
+  bool keepsLse;               ///< Whether the second result is asked for.
   double scale;
   int64_t rows;                ///< Most rows of a tile.
 

@@ -5,7 +5,7 @@
 // beside it and whatever memory it does not own holds.
 //
 //===----------------------------------------------------------------------===//
-#include "StateImage.h"
+#include "AttentionCase.h"
 #include <cmath>
 #include <gtest/gtest.h>
 
@@ -13,11 +13,7 @@ using namespace ds;
 using namespace ds::cpu;
 
 namespace {
-struct Shape {
-  int64_t heads, keyHeads, keyDims, valueDims;
-};
-
-std::string makeSource(const Shape &s, StringRef element) {
+std::string makeSource(const Shape &s, StringRef element, bool lse = false) {
   auto state = [&](int64_t dims) {
     return "!ds.state<[" + std::to_string(s.keyHeads) + ", " +
            std::to_string(dims) + "], " + element.str() + ">";
@@ -29,70 +25,21 @@ std::string makeSource(const Shape &s, StringRef element) {
   std::string types = "(" + matrix(s.keyDims) + ", " + state(s.keyDims) +
                       ", " + state(s.valueDims) + ") -> " +
                       matrix(s.valueDims);
+  if (lse)
+    types += ", tensor<?x" + std::to_string(s.heads) + "xf32>";
   return "func.func @f(%q: " + matrix(s.keyDims) + ", %k: " +
          state(s.keyDims) + ", %v: " + state(s.valueDims) +
-         ", %s: !ds.seq) {\n  %y = ds.kernel.attention @attend %q, %k, %v, "
+         ", %s: !ds.seq) {\n  %y" + (lse ? ", %lse" : "") +
+         " = ds.kernel.attention @attend %q, %k, %v, "
          "%s heads " +
          std::to_string(s.heads) + " scale 0.35 : " + types +
          "\n  return\n}\n";
 }
 
-/// A sequence of `length` tokens: queries, keys and values of all positions.
-template <typename T> struct Sequence {
-  Sequence(const Shape &s, int64_t length, unsigned seed)
-      : length(length), query(length * s.heads * s.keyDims),
-        keys(length * s.keyHeads * s.keyDims),
-        values(length * s.keyHeads * s.valueDims) {
-    fillRandom(query, seed, 3.0f);
-    fillRandom(keys, seed + 1, 1.5f);
-    fillRandom(values, seed + 2);
-  }
-  int64_t length;
-  Buffer<T> query, keys, values;
-};
-
-/// The paged state that steps append to.
-template <typename T> struct State {
-  State(const Shape &s, int64_t pages)
-      : shape(s), keys(s.keyHeads, s.keyDims, pages),
-        values(s.keyHeads, s.valueDims, pages) {}
-
-  /// What the kernel of heads does with tokens [past, end).
-  void append(const Sequence<T> &from, int64_t past, int64_t end,
-              ArrayRef<int32_t> table) {
-    int64_t block = (end - 1) / 32 * 32;
-    if (block >= past)
-      for (int64_t t = end; t < block + 32; ++t)
-        put(nullptr, t, table);
-    for (int64_t t = past; t < end; ++t)
-      put(&from, t, table);
-  }
-
-  Shape shape;
-  StateImage<T> keys, values;
-
-private:
-  /// Writes position t, or zeroes its values where `from` is null.
-  void put(const Sequence<T> *from, int64_t t, ArrayRef<int32_t> table) {
-    int32_t page = table[t / 64];
-    for (int64_t h = 0; h < shape.keyHeads; ++h) {
-      for (int64_t i = 0; from && i < keys.padded; ++i)
-        keys.data[keys.key(page, h, t % 64, i)] =
-            i < shape.keyDims
-                ? from->keys[(t * shape.keyHeads + h) * shape.keyDims + i]
-                : T(0);
-      for (int64_t i = 0; i < values.padded; ++i)
-        values.data[values.value(page, h, t % 64, i)] =
-            from && i < shape.valueDims
-                ? from->values[(t * shape.keyHeads + h) * shape.valueDims + i]
-                : T(0);
-    }
-  }
-};
-
-/// Attention of every query of `q` in f64.
+/// Attention of every query of `q` in f64; `lse` gets log(sum(exp(score))).
 template <typename T>
-std::vector<double> attend(const Shape &s, const Sequence<T> &q) {
+std::vector<double> attend(const Shape &s, const Sequence<T> &q,
+                           std::vector<double> *lse = nullptr) {
   std::vector<double> result(q.length * s.heads * s.valueDims);
   int64_t group = s.heads / s.keyHeads;
   for (int64_t t = 0; t < q.length; ++t)
@@ -110,6 +57,8 @@ std::vector<double> attend(const Shape &s, const Sequence<T> &q) {
       }
       for (double &x : score)
         sum += x = std::exp(x - largest);
+      if (lse)
+        lse->push_back(largest + std::log(sum));
       for (int64_t p = 0; p <= t; ++p)
         for (int64_t i = 0; i < s.valueDims; ++i)
           result[(t * s.heads + h) * s.valueDims + i] +=
@@ -118,15 +67,6 @@ std::vector<double> attend(const Shape &s, const Sequence<T> &q) {
                          (p * s.keyHeads + h / group) * s.valueDims + i);
     }
   return result;
-}
-
-/// Pages 0..count-1 in a random order.
-std::vector<int32_t> shufflePages(int64_t count, unsigned seed) {
-  std::vector<int32_t> pages(count);
-  for (int64_t i = 0; i < count; ++i)
-    pages[i] = static_cast<int32_t>(i);
-  std::shuffle(pages.begin(), pages.end(), std::mt19937(seed));
-  return pages;
 }
 
 /// How a test runs a sequence: rows of the steps, the last until its end.
@@ -139,11 +79,14 @@ struct Plan {
 
 template <typename T> class Tester {
 public:
-  Tester(const Shape &shape, Variant variant, StringRef element)
-      : shape(shape), variant(variant), source(makeSource(shape, element)) {}
+  Tester(const Shape &shape, Variant variant, StringRef element,
+         bool keepsLse = false)
+      : shape(shape), variant(variant),
+        source(makeSource(shape, element, keepsLse)) {}
 
-  /// The rows of all steps of `q`, run by `plan`.
-  std::vector<T> run(const Sequence<T> &q, const Plan &plan) {
+  /// The rows of all steps of `q`, run by `plan`; and their lse if kept.
+  std::vector<T> run(const Sequence<T> &q, const Plan &plan,
+                     Buffer<float> *lse = nullptr) {
     KernelRunner &runner = getRunner(plan.queryRows);
     int64_t pages = q.length / 64 + 3;
     std::vector<int32_t> table = shufflePages(pages, plan.seed);
@@ -163,7 +106,8 @@ public:
       runner.run("attend",
                  {const_cast<T *>(query), state.keys.data.data(),
                   state.values.data.data(), seq.abi(),
-                  result.data() + past * shape.heads * shape.valueDims},
+                  result.data() + past * shape.heads * shape.valueDims,
+                  lse ? lse->data() + past * shape.heads : nullptr},
                  seq.dims(), plan.threads, plan.seed);
       past += rows;
     }
@@ -245,6 +189,23 @@ protected:
     });
   }
 };
+
+/// lse is one more store: it is right, and the result's bits stay.
+TEST_P(AttentionTest, KeepsLse) {
+  for (const Shape &shape : kShapes) {
+    Tester<float> plain(shape, GetParam(), "f32");
+    Tester<float> keeping(shape, GetParam(), "f32", /*keepsLse=*/true);
+    Sequence<float> q(shape, 560, 7);
+    Plan plan{{20, 540}, 8, 2, 1};
+    Buffer<float> lse(q.length * shape.heads);
+    EXPECT_EQ(plain.run(q, plan), keeping.run(q, plan, &lse));
+    std::vector<double> want;
+    attend(shape, q, &want);
+    for (size_t i = 0; i < want.size(); ++i)
+      ASSERT_NEAR(lse[i], want[i], 4e-6 * (1 + std::fabs(want[i]))) << i;
+    EXPECT_TRUE(std::isnan(lse[want.size()]));
+  }
+}
 
 TEST_P(AttentionTest, ValuesBf16) { checkValues<uint16_t>(8e-3); }
 TEST_P(AttentionTest, ValuesF32) { checkValues<float>(2e-5); }
