@@ -8,5 +8,6 @@ include "dialect/Core.td"
 include "dialect/Attention.td"
 include "dialect/Kernel.td"
 include "dialect/KernelAttention.td"
+include "dialect/KernelTraining.td"
 include "dialect/Memory.td"
 #endif

@@ -58,6 +58,8 @@ LogicalResult KernelRowOp::canonicalize(KernelRowOp op,
 
 LogicalResult KernelElementwiseOp::canonicalize(KernelElementwiseOp op,
                                                 PatternRewriter &rewriter) {
+  if (op.getPairs())
+    return failure();
   return dropInputs(rewriter, op, op.getInputsMutable(), op.getBody().front(),
                     0, /*keepMatrix=*/true);
 }

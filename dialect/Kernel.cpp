@@ -1,13 +1,10 @@
 //===- Kernel.cpp - Verifiers and costs of kernels ------------------------===//
-#include "dialect/Dialect.h"
+#include "dialect/KernelSupport.h"
 
 using namespace ds;
+using namespace ds::kernel;
 
-static RankedTensorType typeOf(Value value) {
-  return cast<RankedTensorType>(value.getType());
-}
-
-static double valueBytes(Value value, int64_t rows) {
+double kernel::valueBytes(Value value, int64_t rows) {
   RankedTensorType type = typeOf(value);
   int64_t size = getElementBytes(type.getElementType());
   for (int64_t dim : type.getShape())
@@ -15,15 +12,28 @@ static double valueBytes(Value value, int64_t rows) {
   return static_cast<double>(size);
 }
 
-/// Checks that a region is straight-line scalar code; `reduces` allows
-/// ds.row_reduce.
+double kernel::valueBytes(ValueRange values, int64_t rows) {
+  double bytes = 0;
+  for (Value value : values)
+    if (isa<RankedTensorType>(value.getType()))
+      bytes += valueBytes(value, rows);
+  return bytes;
+}
+
+/// Whether the generators know the operation.
+static bool isScalarCode(Operation &op, bool reduces) {
+  if (op.getNumRegions() != 0)
+    return false;
+  if (isa<arith::ArithDialect>(op.getDialect()))
+    return true;
+  return isa<math::ExpOp, math::LogOp, math::SqrtOp, math::AbsFOp>(op) ||
+         (reduces && isa<RowReduceOp>(op));
+}
+
 static LogicalResult verifyScalarCode(Operation *op, Block &block,
                                       bool reduces) {
   for (Operation &inner : block.without_terminator()) {
-    StringRef dialect = inner.getName().getDialectNamespace();
-    if (inner.getNumRegions() == 0 &&
-        (dialect == "arith" || dialect == "math" ||
-         (reduces && isa<RowReduceOp>(inner))))
+    if (isScalarCode(inner, reduces))
       continue;
     InFlightDiagnostic diag = op->emitOpError()
                               << "expects a region of scalar arith and math";
@@ -33,10 +43,9 @@ static LogicalResult verifyScalarCode(Operation *op, Block &block,
   return success();
 }
 
-/// Checks that a kernel's region takes `arguments` and yields one scalar of
-/// the result's element type.
-static LogicalResult verifyRegion(Operation *op, Region &region,
-                                  ArrayRef<Type> arguments, Value result) {
+LogicalResult kernel::verifyRegion(Operation *op, Region &region,
+                                   ArrayRef<Type> arguments,
+                                   ArrayRef<Type> yields, bool reduces) {
   Block &block = region.front();
   if (block.getNumArguments() != arguments.size())
     return op->emitOpError() << "expects a region of " << arguments.size()
@@ -47,20 +56,22 @@ static LogicalResult verifyRegion(Operation *op, Region &region,
              << "expects region argument " << argument.getArgNumber()
              << " to be " << type << ", got " << argument.getType();
   auto yield = dyn_cast<YieldOp>(block.getTerminator());
-  if (!yield || yield.getNumOperands() != 1 ||
-      yield.getOperand(0).getType() != typeOf(result).getElementType())
-    return op->emitOpError() << "expects the region to yield one "
-                             << typeOf(result).getElementType();
-  return verifyScalarCode(op, block, isa<KernelRowOp>(op));
+  if (!yield || yield.getOperandTypes() != TypeRange(yields)) {
+    InFlightDiagnostic diag = op->emitOpError()
+                              << "expects the region to yield ";
+    if (yields.size() == 1)
+      diag << "one ";
+    llvm::interleaveComma(yields, diag);
+    return diag;
+  }
+  return verifyScalarCode(op, block, reduces);
 }
 
-/// Checks that `input` is a matrix like `result`, or a vector of its columns
-/// where `vectors` are allowed.
-static LogicalResult verifyInput(Operation *op, Value input, Value result,
-                                 bool vectors) {
+/// Checks that `input` is a matrix like `result`, or a vector of its columns.
+static LogicalResult verifyInput(Operation *op, Value input, Value result) {
   RankedTensorType type = typeOf(input);
   int64_t columns = typeOf(result).getDimSize(1);
-  bool fits = type.getRank() == 2 || (vectors && type.getRank() == 1);
+  bool fits = type.getRank() == 2 || type.getRank() == 1;
   if (!fits || type.getShape().back() != columns)
     return op->emitOpError()
            << "expects operands of " << columns << " columns, got " << type;
@@ -74,18 +85,15 @@ StringRef ds::getRowSymbolOf(Value matrix) {
   return isa_and_nonnull<SelectRowsOp>(op) ? "R" : "T";
 }
 
-/// Returns the symbol of the first matrix among `inputs`.
-static StringRef getInputRows(ValueRange inputs) {
+StringRef kernel::getInputRows(ValueRange inputs) {
   for (Value input : inputs)
     if (typeOf(input).getRank() == 2)
       return getRowSymbolOf(input);
   return "T";
 }
 
-/// Checks that all matrices among `inputs` have rows by `symbol`. Nothing is
-/// known of a function's arguments.
-static LogicalResult verifyRows(Operation *op, ValueRange inputs,
-                                StringRef symbol) {
+LogicalResult kernel::verifyRows(Operation *op, ValueRange inputs,
+                                 StringRef symbol) {
   for (Value input : inputs)
     if (typeOf(input).getRank() == 2 && input.getDefiningOp() &&
         getRowSymbolOf(input) != symbol)
@@ -95,7 +103,7 @@ static LogicalResult verifyRows(Operation *op, ValueRange inputs,
   return success();
 }
 
-static int64_t countRows(KernelInterface op, StepShape step) {
+int64_t kernel::countRows(KernelInterface op, StepShape step) {
   return op.getRowSymbol() == "R" ? step.rows : step.tokens;
 }
 
@@ -113,11 +121,12 @@ LogicalResult KernelMatmulOp::verify() {
                          << typeOf(getA()).getDimSize(1) << " columns, got "
                          << typeOf(getWeight());
   for (Value extra : getExtras())
-    if (failed(verifyInput(*this, extra, getResult(), /*vectors=*/true)))
+    if (failed(verifyInput(*this, extra, getResult())))
       return failure();
   if (failed(verifyRows(*this, getExtras(), getRowSymbol())))
     return failure();
-  return verifyRegion(*this, getEpilogue(), arguments, getResult());
+  return verifyRegion(*this, getEpilogue(), arguments,
+                      typeOf(getResult()).getElementType(), /*reduces=*/false);
 }
 
 Cost KernelMatmulOp::getCost(StepShape step) {
@@ -137,75 +146,17 @@ StringRef KernelMatmulOp::getRowSymbol() {
   return getRows() ? "R" : getRowSymbolOf(getA());
 }
 
-StringRef KernelRowOp::getRowSymbol() { return getInputRows(getInputs()); }
-
-StringRef KernelElementwiseOp::getRowSymbol() {
-  return getInputRows(getInputs());
-}
-
-/// Operand j of a matrix type may be overwritten element by element.
-static bool sameShape(Operation *op, unsigned operand, Value result) {
-  return operand < op->getNumOperands() &&
-         op->getOperand(operand).getType() == result.getType();
-}
-
 bool KernelMatmulOp::canReuseOperand(unsigned operand, unsigned result) {
-  return operand >= 2 && sameShape(*this, operand, getResult());
+  return operand >= 2 && operand < getNumOperands() &&
+         getOperand(operand).getType() == getResult().getType();
 }
 
-/// Checks a kernel that maps a region over its inputs.
-static LogicalResult verifyMap(Operation *op, ValueRange inputs, Region &body,
-                               bool vectors) {
-  Value result = op->getResult(0);
-  SmallVector<Type> arguments;
-  for (Value input : inputs) {
-    if (failed(verifyInput(op, input, result, vectors)))
-      return failure();
-    arguments.push_back(typeOf(input).getElementType());
-  }
-  if (llvm::none_of(inputs, [](Value v) { return typeOf(v).getRank() == 2; }))
-    return op->emitOpError() << "expects a matrix among its operands";
-  StringRef symbol = cast<KernelInterface>(op).getRowSymbol();
-  if (failed(verifyRows(op, inputs, symbol)))
-    return failure();
-  return verifyRegion(op, body, arguments, result);
-}
-
-LogicalResult KernelRowOp::verify() {
-  return verifyMap(*this, getInputs(), getBody(), /*vectors=*/true);
-}
-
-static Cost mapCost(Operation *op, Region &region, StepShape step) {
-  Cost cost;
-  Value result = op->getResult(0);
-  int64_t width = typeOf(result).getDimSize(1);
-  int64_t rows = countRows(cast<KernelInterface>(op), step);
-  cost.flops = static_cast<double>(rows * width) *
-               static_cast<double>(region.front().getOperations().size() - 1);
-  cost.activationBytes = valueBytes(result, rows);
-  for (Value input : op->getOperands())
-    cost.activationBytes += valueBytes(input, rows);
-  return cost;
-}
-
-Cost KernelRowOp::getCost(StepShape step) {
-  return mapCost(*this, getBody(), step);
-}
-
-bool KernelRowOp::canReuseOperand(unsigned operand, unsigned result) {
-  return sameShape(*this, operand, getResult());
-}
-
-LogicalResult KernelElementwiseOp::verify() {
-  return verifyMap(*this, getInputs(), getBody(), /*vectors=*/false);
-}
-
-Cost KernelElementwiseOp::getCost(StepShape step) {
-  return mapCost(*this, getBody(), step);
-}
-
-bool KernelElementwiseOp::canReuseOperand(unsigned operand, unsigned result) {
-  return sameShape(*this, operand, getResult());
+LogicalResult kernel::verifyColumns(Operation *op, StringRef name, Value value,
+                                    int64_t columns) {
+  if (typeOf(value).getDimSize(1) != columns)
+    return op->emitOpError() << "expects " << name << " of " << columns
+                             << " columns, got " << typeOf(value);
+  return success();
 }
 
 LogicalResult KernelEmbedOp::verify() {

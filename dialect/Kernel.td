@@ -88,25 +88,33 @@ def KernelRowOp : Ds_KernelOp<"row", [Pure, IsolatedFromAbove,
   let summary = "One region over every row, with reductions";
   let description = [{
     The region receives one scalar per operand: a matrix [M, W] gives its
-    element, a vector [W] its column. Values that depend on `ds.row_reduce`
-    are computed in a later sweep over the row.
+    element, a matrix [M, 1] its row's, a vector [W] its column. It yields one
+    scalar per result, [M, W] or [M, 1]; what a result [M, 1] gets must be the
+    same in all columns: a reduction, a row's value or computed from such.
+    Values that depend on `ds.row_reduce` are computed in a later sweep over the
+    row.
 
     ```mlir
-    %y = ds.kernel.row @square(%a) : (tensor<?x64xf32>) -> tensor<?x64xf32> {
+    %y, %s = ds.kernel.row @square(%a)
+        : (tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x1xf32>) {
     ^bb0(%x: f32):
       %p = arith.mulf %x, %x : f32
       %s = ds.row_reduce %p : f32
-      ds.yield %s : f32
+      ds.yield %p, %s : f32, f32
     }
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        Variadic<AnyRankedTensor>:$inputs);
-  let results = (outs Ds_Matrix:$result);
+  let results = (outs Variadic<Ds_Matrix>:$outputs);
   let regions = (region SizedRegion<1>:$body);
   let hasCanonicalizeMethod = 1;
   let assemblyFormat = [{
-    $sym_name `(` $inputs `)` attr-dict `:` functional-type($inputs, $result) $body
+    $sym_name `(` $inputs `)` attr-dict `:` functional-type($inputs, $outputs) $body
+  }];
+  let extraClassDeclaration = [{
+    /// W: columns of the widest matrix.
+    int64_t getWidth();
   }];
 }
 
@@ -114,8 +122,13 @@ def KernelElementwiseOp : Ds_KernelOp<"elementwise", [Pure, IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "One region over every element";
   let description = [{
-    The region receives one scalar per operand, all of which are matrices of
-    the result's shape, and yields the result's element.
+    As `ds.kernel.row`, without vectors and without reductions.
+
+    With `pairs`, W is the columns of the narrowest matrix, and an operand or
+    result of 2 roundUp(W, 16) columns is a product with a `paired` weight in
+    packed order: 16 columns of the first half, the same 16 of the second, and
+    so on. Such an operand gives the region two scalars, such a result takes
+    two, and columns of padding are written as zeros.
 
     ```mlir
     %y = ds.kernel.elementwise @add(%a, %b)
@@ -125,15 +138,30 @@ def KernelElementwiseOp : Ds_KernelOp<"elementwise", [Pure, IsolatedFromAbove,
       %s = arith.addf %x, %w : f32
       ds.yield %s : f32
     }
+    %z = ds.kernel.elementwise @product(%gu) pairs
+        : (tensor<?x96xf32>) -> tensor<?x40xf32> {
+    ^bb0(%g: f32, %u: f32):
+      %p = arith.mulf %g, %u : f32
+      ds.yield %p : f32
+    }
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
-                       Variadic<AnyRankedTensor>:$inputs);
-  let results = (outs Ds_Matrix:$result);
+                       Variadic<AnyRankedTensor>:$inputs, UnitAttr:$pairs);
+  let results = (outs Variadic<Ds_Matrix>:$outputs);
   let regions = (region SizedRegion<1>:$body);
   let hasCanonicalizeMethod = 1;
   let assemblyFormat = [{
-    $sym_name `(` $inputs `)` attr-dict `:` functional-type($inputs, $result) $body
+    $sym_name `(` $inputs `)` (`pairs` $pairs^)? attr-dict `:`
+    functional-type($inputs, $outputs) $body
+  }];
+  let extraClassDeclaration = [{
+    /// W: columns of the widest matrix, with `pairs` of the narrowest.
+    int64_t getWidth();
+    /// Whether a matrix of `columns` columns gives or takes two scalars.
+    bool isPair(int64_t columns) {
+      return getPairs() && columns != getWidth();
+    }
   }];
 }
 

@@ -9,9 +9,21 @@ namespace ds {
 
 using namespace ds;
 
+/// Whether `op` makes one tensor, of whose shape are its operands.
+static bool isPlain(KernelElementwiseOp op) {
+  auto hasColumns = [&](Type type) {
+    return cast<RankedTensorType>(type).getShape().back() == op.getWidth();
+  };
+  return op->getNumResults() == 1 && !op.getPairs() &&
+         llvm::all_of(op->getOperandTypes(), hasColumns) &&
+         llvm::all_of(op->getResultTypes(), hasColumns);
+}
+
 /// Returns the operand of `op` that a kernel `Op` in the same block makes for
 /// it alone, or null.
 template <typename Op> static OpOperand *findProducer(KernelElementwiseOp op) {
+  if (!isPlain(op))
+    return nullptr;
   for (OpOperand &operand : op->getOpOperands()) {
     auto producer = operand.get().getDefiningOp<Op>();
     if (producer && operand.get().hasOneUse() &&
@@ -57,11 +69,14 @@ struct IntoElementwise : OpRewritePattern<KernelElementwiseOp> {
     if (!operand)
       return rewriter.notifyMatchFailure(op, "no operand made for it alone");
     auto first = operand->get().getDefiningOp<KernelElementwiseOp>();
+    if (!isPlain(first))
+      return rewriter.notifyMatchFailure(op, "operand of another shape");
     unsigned index = operand->getOperandNumber();
     SmallVector<Value> inputs(first.getInputs());
     llvm::append_range(inputs, getOthers(op, index));
     Location loc = rewriter.getFusedLoc({first.getLoc(), op.getLoc()});
-    auto fused = KernelElementwiseOp::create(rewriter, loc, op.getType(),
+    auto fused = KernelElementwiseOp::create(rewriter, loc,
+                                             op->getResultTypes(),
                                              op.getSymName(), inputs);
     RegionBuilder region(fused.getBody(), getElements(inputs), loc);
     chain(region, first.getBody(), op, index);
@@ -84,7 +99,7 @@ struct IntoMatmul : OpRewritePattern<KernelElementwiseOp> {
     llvm::append_range(extras, getOthers(op, index));
     Location loc = rewriter.getFusedLoc({matmul.getLoc(), op.getLoc()});
     auto fused = KernelMatmulOp::create(
-        rewriter, loc, op.getType(), matmul.getSymName(), matmul.getA(),
+        rewriter, loc, op->getResult(0).getType(), matmul.getSymName(), matmul.getA(),
         matmul.getWeight(), extras, matmul.getRows(), matmul.getPair());
     SmallVector<Type> types(matmul.getPair() ? 2 : 1, rewriter.getF32Type());
     llvm::append_range(types, getElements(extras));

@@ -130,7 +130,7 @@ static Value copyBefore(Operation *op, Value value) {
                                           ValueRange{value});
   RegionBuilder region(copy.getBody(), type.getElementType(), op->getLoc());
   region.yield(region.argument(0));
-  return copy;
+  return copy.getResult(0);
 }
 
 /// Copies the activation where it has to be: of a run before the run, of a

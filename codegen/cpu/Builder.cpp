@@ -303,10 +303,23 @@ Value KernelBuilder::toF32(Value value) {
   Type type = value.getType();
   if (getElementTypeOrSelf(type).isF32())
     return value;
-  Type wide = f32();
-  if (auto vector = dyn_cast<VectorType>(type))
-    wide = vector.cloneWith(std::nullopt, f32());
-  return arith::ExtFOp::create(builder, loc, wide, value);
+  auto like = [&](Type element) -> Type {
+    if (auto vector = dyn_cast<VectorType>(type))
+      return vector.cloneWith(std::nullopt, element);
+    return element;
+  };
+  if (target.bf16Dot || !getElementTypeOrSelf(type).isBF16())
+    return arith::ExtFOp::create(builder, loc, like(f32()), value);
+  // Where bf16 is no type of registers, a value of it that lives across a
+  // branch would be kept as f32 and rounded by a library call.
+  Value bits = bitcast(value, like(builder.getI16Type()));
+  Value wide = arith::ExtUIOp::create(builder, loc, like(i32()), bits);
+  TypedAttr sixteen = builder.getI32IntegerAttr(16);
+  if (auto vector = dyn_cast<VectorType>(wide.getType()))
+    sixteen = DenseElementsAttr::get(vector, int32_t(16));
+  Value shifted = arith::ShLIOp::create(
+      builder, loc, wide, arith::ConstantOp::create(builder, loc, sixteen));
+  return bitcast(shifted, like(f32()));
 }
 
 /// Rounds f32 to bf16 with integers, where no instruction does: to nearest
@@ -418,6 +431,8 @@ SmallVector<Value> KernelBuilder::cloneRegion(
     if (!replaced && isa<arith::TruncFOp>(op))
       replaced = fromF32(map.lookup(op.getOperand(0)),
                          op.getResult(0).getType());
+    if (!replaced && isa<arith::ExtFOp>(op))
+      replaced = toF32(map.lookup(op.getOperand(0)));
     if (!replaced)
       if (auto constant = dyn_cast<arith::ConstantOp>(op))
         replaced = splat(arith::ConstantOp::create(

@@ -6,6 +6,8 @@ using namespace ds::cpu;
 
 void ds::cpu::emitElementwise(KernelElementwiseOp op, ModuleOp module,
                               const Isa &isa, KernelLimits &limits) {
-  emitRows(op.getSymName(), op.getInputs(), op.getResult(), op.getBody(),
-           module, isa, op.getLoc());
+  emitRows({op.getSymName(), op.getRowSymbol(), op.getInputs(),
+            op.getOutputs(), op.getWidth(), op.getPairs(), op.getBody(),
+            op.getLoc()},
+           module, isa);
 }

@@ -10,17 +10,87 @@
 using namespace ds;
 using namespace ds::cpu;
 
-/// Rows of a tile.
-static constexpr int64_t kTileRows = 4;
+/// Elements of a tile, of which there are at least four rows.
+static constexpr int64_t kTileElements = 2048;
+
+static RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
+
+static int64_t columnsOf(Value value) {
+  return typeOf(value).getShape().back();
+}
+
+//===----------------------------------------------------------------------===//
+// Operands
+//===----------------------------------------------------------------------===//
+
+void MapOperands::locate(Value args, Value row) {
+  pointers.clear();
+  rowValues.clear();
+  for (auto [index, input] : llvm::enumerate(inputs)) {
+    RankedTensorType type = typeOf(input);
+    Value pointer = b.arg(args, static_cast<int64_t>(index));
+    Value rowValue;
+    if (type.getRank() == 2) {
+      Type element = type.getElementType();
+      int64_t bytes = type.getDimSize(1) * getElementBytes(element);
+      pointer = b.at(pointer, b.mul(row, bytes));
+      if (type.getDimSize(1) == 1 && width != 1)
+        rowValue = b.splat(b.load(element, pointer));
+    }
+    pointers.push_back(pointer);
+    rowValues.push_back(rowValue);
+  }
+}
+
+SmallVector<Value> MapOperands::load(Value column, Value mask) {
+  SmallVector<Value> values;
+  for (auto [input, pointer, rowValue] :
+       llvm::zip(inputs, pointers, rowValues)) {
+    RankedTensorType type = typeOf(input);
+    Type element = type.getElementType();
+    if (rowValue) {
+      values.push_back(rowValue);
+      continue;
+    }
+    if (pairs && columnsOf(input) != width) {
+      Value from = b.at(pointer, b.mul(column, 2 * getElementBytes(element)));
+      values.push_back(b.load(b.vec(element), from));
+      from = b.at(from, kLanes * getElementBytes(element));
+      values.push_back(b.load(b.vec(element), from));
+      continue;
+    }
+    bool isVector = type.getRank() == 1;
+    Type stored = isVector ? b.f32() : element;
+    Value from = b.at(pointer, b.mul(column, getElementBytes(stored)));
+    Value value = mask ? b.loadMasked(b.vec(stored), from, mask)
+                       : b.load(b.vec(stored), from);
+    values.push_back(isVector ? b.fromF32(value, element) : value);
+  }
+  return values;
+}
+
+void MapOperands::prefetch(Value column, int64_t rows) {
+  for (auto [input, pointer] : llvm::zip(inputs, pointers)) {
+    RankedTensorType type = typeOf(input);
+    int64_t size = getElementBytes(type.getElementType());
+    if (type.getRank() == 2 && type.getDimSize(1) != 1)
+      b.prefetch(b.at(b.at(pointer, b.mul(column, size)),
+                      rows * type.getDimSize(1) * size));
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
 
 namespace {
 /// Emits one row of the kernel after the other.
 class RowEmitter {
 public:
-  RowEmitter(KernelBuilder &b, ValueRange inputs, Value result, Region &body)
-      : b(b), inputs(inputs), body(body),
-        result(cast<RankedTensorType>(result.getType())),
-        width(this->result.getDimSize(1)) {
+  RowEmitter(KernelBuilder &b, const RowMap &map)
+      : b(b), map(map), operands(b, map.inputs, map.width, map.pairs) {
     findDepths();
   }
 
@@ -29,36 +99,45 @@ public:
     locate(args, row);
     for (int64_t depth = 0; depth < depths; ++depth)
       reduceSweep(depth);
-    storeSweep();
+    storeRowValues();
+    bool sweeps = llvm::any_of(map.outputs, [&](Value output) {
+      return columnsOf(output) != 1 || map.width == 1;
+    });
+    if (sweeps)
+      storeSweep(b.c(map.width));
+  }
+
+  /// Emits `rows` rows from `row` on as one, where rows end does not matter.
+  void emitElements(Value args, Value row, Value rows) {
+    locate(args, row);
+    storeSweep(b.mul(rows, map.width));
   }
 
 private:
   KernelBuilder &b;
-  ValueRange inputs;
-  Region &body;
-  RankedTensorType result;
-  int64_t width;
+  const RowMap &map;
+  MapOperands operands;
   /// Reductions that a reduction waits for.
   DenseMap<Operation *, int64_t> depthOf;
   int64_t depths = 0;
   /// Sums that are known, as vectors.
   DenseMap<Operation *, Value> sums;
-  SmallVector<Value> pointers;
-  Value resultPointer;
+  SmallVector<Value> results;
 
   void findDepths();
   void locate(Value args, Value row);
-  SmallVector<Value> loadArguments(Value column, Value mask);
   SmallVector<Value> clone(Value column, Value mask,
                            DenseMap<Operation *, Value> *terms);
   void reduceSweep(int64_t depth);
-  void storeSweep();
+  void storeRowValues();
+  void storeSweep(Value columns);
+  void store(Value column, Value mask);
 };
 } // namespace
 
 void RowEmitter::findDepths() {
   DenseMap<Value, int64_t> after;
-  for (Operation &op : body.front()) {
+  for (Operation &op : map.body.front()) {
     int64_t depth = 0;
     for (Value operand : op.getOperands())
       depth = std::max(depth, after.lookup(operand));
@@ -73,48 +152,28 @@ void RowEmitter::findDepths() {
 
 /// Finds the addresses of the row's first elements.
 void RowEmitter::locate(Value args, Value row) {
-  pointers.clear();
   sums.clear();
-  for (auto [index, input] : llvm::enumerate(inputs)) {
-    auto type = cast<RankedTensorType>(input.getType());
-    Value pointer = b.arg(args, static_cast<int64_t>(index));
-    if (type.getRank() == 2)
-      pointer = b.at(pointer, b.mul(row, width * getElementBytes(
-                                                     type.getElementType())));
-    pointers.push_back(pointer);
+  results.clear();
+  operands.locate(args, row);
+  for (auto [index, output] : llvm::enumerate(map.outputs)) {
+    int64_t bytes =
+        columnsOf(output) * getElementBytes(typeOf(output).getElementType());
+    auto number = static_cast<int64_t>(map.inputs.size() + index);
+    results.push_back(b.at(b.arg(args, number), b.mul(row, bytes)));
   }
-  int64_t bytes = width * getElementBytes(result.getElementType());
-  resultPointer = b.at(b.arg(args, static_cast<int64_t>(inputs.size())),
-                       b.mul(row, bytes));
-}
-
-/// Loads 16 elements of every operand from `column` on.
-SmallVector<Value> RowEmitter::loadArguments(Value column, Value mask) {
-  SmallVector<Value> values;
-  for (auto [input, pointer] : llvm::zip(inputs, pointers)) {
-    auto type = cast<RankedTensorType>(input.getType());
-    Type element = type.getElementType();
-    bool isVector = type.getRank() == 1;
-    Type stored = isVector ? b.f32() : element;
-    Value from = b.at(pointer, b.mul(column, getElementBytes(stored)));
-    Value value = mask ? b.loadMasked(b.vec(stored), from, mask)
-                       : b.load(b.vec(stored), from);
-    values.push_back(isVector ? b.fromF32(value, element) : value);
-  }
-  return values;
 }
 
 /// Clones the region for 16 columns. What reductions take is put into `terms`
 /// where it is asked for; sums that are not yet known read as zero.
 SmallVector<Value> RowEmitter::clone(Value column, Value mask,
                                      DenseMap<Operation *, Value> *terms) {
-  SmallVector<Value> arguments = loadArguments(column, mask);
+  SmallVector<Value> arguments = operands.load(column, mask);
   return b.cloneRegion(
-      body, arguments, [&](Operation *op, IRMapping &map) -> Value {
+      map.body, arguments, [&](Operation *op, IRMapping &values) -> Value {
         if (!isa<RowReduceOp>(op))
           return Value();
         if (terms)
-          (*terms)[op] = map.lookup(op->getOperand(0));
+          (*terms)[op] = values.lookup(op->getOperand(0));
         Value sum = sums.lookup(op);
         return sum ? sum : b.zero();
       });
@@ -123,7 +182,7 @@ SmallVector<Value> RowEmitter::clone(Value column, Value mask,
 /// Takes the sums of the reductions of `depth`.
 void RowEmitter::reduceSweep(int64_t depth) {
   SmallVector<Operation *> wanted;
-  for (Operation &op : body.front())
+  for (Operation &op : map.body.front())
     if (depthOf.count(&op) && depthOf[&op] == depth)
       wanted.push_back(&op);
   SmallVector<Value> totals(wanted.size(), b.zero());
@@ -139,7 +198,7 @@ void RowEmitter::reduceSweep(int64_t depth) {
     }
     return next;
   };
-  int64_t whole = width / kLanes * kLanes;
+  int64_t width = map.width, whole = width / kLanes * kLanes;
   if (whole)
     totals = b.loop(b.c(0), b.c(whole), kLanes, totals,
                     [&](Value column, ValueRange carried) {
@@ -151,44 +210,88 @@ void RowEmitter::reduceSweep(int64_t depth) {
     sums[op] = b.splat(b.reduceAdd(total));
 }
 
-void RowEmitter::storeSweep() {
-  int64_t size = getElementBytes(result.getElementType());
-  auto emit = [&](Value column, Value mask) {
-    Value value = clone(column, mask, nullptr).front();
-    Value to = b.at(resultPointer, b.mul(column, size));
-    if (mask)
-      b.storeMasked(value, to, mask);
-    else
-      b.store(value, to);
-  };
-  int64_t whole = width / kLanes * kLanes;
-  if (whole)
-    b.loop(b.c(0), b.c(whole), kLanes,
-           [&](Value column) { emit(column, Value()); });
-  if (whole < width)
-    emit(b.c(whole), b.laneMask(b.c(width - whole)));
+/// Stores the results [T, 1] of wider rows. All lanes hold their value.
+void RowEmitter::storeRowValues() {
+  bool isRow = map.width != 1 && !map.pairs;
+  if (!isRow || llvm::all_of(map.outputs, [](Value output) {
+        return columnsOf(output) != 1;
+      }))
+    return;
+  SmallVector<Value> values = clone(b.c(0), b.laneMask(b.c(1)), nullptr);
+  for (auto [value, output, to] : llvm::zip(values, map.outputs, results))
+    if (columnsOf(output) == 1)
+      b.store(vector::ExtractOp::create(b.builder, b.loc, value, 0), to);
 }
 
-void ds::cpu::emitRows(StringRef symbol, ValueRange inputs, Value result,
-                       Region &body, ModuleOp module, const Isa &isa,
-                       Location loc) {
-  Dim rows = getRowSymbolOf(result) == "R" ? kDimR : kDimT;
-  buildTiles(module, symbol, isa, loc, [&](KernelBuilder &b, Value dims) {
-    return b.ceilDiv(b.dim(dims, rows), kTileRows);
-  });
-  buildKernel(module, symbol, isa, loc,
+/// Stores 16 columns of every result.
+void RowEmitter::store(Value column, Value mask) {
+  SmallVector<Value> values = clone(column, mask, nullptr);
+  const Value *value = values.begin();
+  for (auto [output, pointer] : llvm::zip(map.outputs, results)) {
+    Type element = typeOf(output).getElementType();
+    int64_t size = getElementBytes(element);
+    if (map.pairs && columnsOf(output) != map.width) {
+      Value to = b.at(pointer, b.mul(column, 2 * size));
+      Value none = arith::ConstantOp::create(
+          b.builder, b.loc, b.builder.getZeroAttr(b.vec(element)));
+      for (int64_t half = 0; half < 2; ++half, ++value)
+        b.store(mask ? b.select(mask, *value, none) : *value,
+                b.at(to, half * kLanes * size));
+      continue;
+    }
+    Value stored = *value++;
+    if (columnsOf(output) != map.width)
+      continue;
+    Value to = b.at(pointer, b.mul(column, size));
+    if (mask)
+      b.storeMasked(stored, to, mask);
+    else
+      b.store(stored, to);
+  }
+}
+
+void RowEmitter::storeSweep(Value columns) {
+  Value left = b.rem(columns, kLanes);
+  Value whole = b.sub(columns, left);
+  b.loop(b.c(0), whole, kLanes, [&](Value column) { store(column, Value()); });
+  b.ifThen(b.less(b.c(0), left),
+           [&] { store(whole, b.laneMask(left)); });
+}
+
+void ds::cpu::emitRows(const RowMap &map, ModuleOp module, const Isa &isa) {
+  Dim rows = map.rows == "R" ? kDimR : kDimT;
+  int64_t tileRows = std::max<int64_t>(4, kTileElements / map.width);
+  buildTiles(module, map.symbol, isa, map.loc,
+             [&](KernelBuilder &b, Value dims) {
+               return b.ceilDiv(b.dim(dims, rows), tileRows);
+             });
+  buildKernel(module, map.symbol, isa, map.loc,
               [&](KernelBuilder &b, Value args, Value dims, Value tile,
                   Value scratch) {
-                RowEmitter emitter(b, inputs, result, body);
-                Value first = b.mul(tile, kTileRows);
-                Value end = b.min(b.add(first, kTileRows), b.dim(dims, rows));
-                b.loop(first, end, 1,
-                       [&](Value row) { emitter.emitRow(args, row); });
+                RowEmitter emitter(b, map);
+                Value first = b.mul(tile, tileRows);
+                Value end = b.min(b.add(first, tileRows), b.dim(dims, rows));
+                if (map.isFlat())
+                  emitter.emitElements(args, first, b.sub(end, first));
+                else
+                  b.loop(first, end, 1,
+                         [&](Value row) { emitter.emitRow(args, row); });
               });
+}
+
+bool RowMap::isFlat() const {
+  auto isWhole = [&](Value value) {
+    return typeOf(value).getRank() == 2 && columnsOf(value) == width;
+  };
+  auto reduces = [](Operation &op) { return isa<RowReduceOp>(op); };
+  return llvm::all_of(inputs, isWhole) && llvm::all_of(outputs, isWhole) &&
+         llvm::none_of(body.front(), reduces);
 }
 
 void ds::cpu::emitRow(KernelRowOp op, ModuleOp module, const Isa &isa,
                       KernelLimits &limits) {
-  emitRows(op.getSymName(), op.getInputs(), op.getResult(), op.getBody(),
-           module, isa, op.getLoc());
+  emitRows({op.getSymName(), op.getRowSymbol(), op.getInputs(),
+            op.getOutputs(), op.getWidth(), /*pairs=*/false, op.getBody(),
+            op.getLoc()},
+           module, isa);
 }

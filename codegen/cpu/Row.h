@@ -6,12 +6,51 @@
 namespace ds {
 namespace cpu {
 
-/// Emits the kernel `symbol` that stores what `body` yields for every element
-/// of `result` [T, W]. The region's arguments are elements of `inputs`: of a
-/// matrix [T, W] its own, of a vector [W] (f32 in memory, rounded to its
-/// element type) its column's. Reductions within the region are allowed.
-void emitRows(StringRef symbol, ValueRange inputs, Value result, Region &body,
-              ModuleOp module, const Isa &isa, Location loc);
+/// The operands of a kernel that maps a region over rows of `width` columns. A
+/// matrix [T, width] gives its element, a matrix [T, 1] its row's value, a
+/// vector [width] (f32 in memory, rounded to its element type) its column's.
+/// With `pairs`, a matrix of more columns is in packed pair order and gives
+/// two.
+class MapOperands {
+public:
+  MapOperands(KernelBuilder &b, ValueRange inputs, int64_t width, bool pairs)
+      : b(b), inputs(inputs), width(width), pairs(pairs) {}
+
+  /// Finds the operands of `row`; `args` is the kernel's argument array.
+  void locate(Value args, Value row);
+  /// The region's arguments for 16 columns from `column` on. `mask`, which may
+  /// be null, says which of them there are.
+  SmallVector<Value> load(Value column, Value mask);
+  /// Asks for the columns of the row `rows` later.
+  void prefetch(Value column, int64_t rows);
+
+private:
+  KernelBuilder &b;
+  ValueRange inputs;
+  int64_t width;
+  bool pairs;
+  SmallVector<Value> pointers;
+  /// Values of the row, null for operands that vary within it.
+  SmallVector<Value> rowValues;
+};
+
+/// A kernel that maps a region over rows. Results are [T, width], or [T, 1] of
+/// values that are the same in all columns, or in packed pair order.
+/// Reductions within the region are allowed.
+struct RowMap {
+  StringRef symbol;
+  StringRef rows; ///< "T" or "R".
+  ValueRange inputs, outputs;
+  int64_t width;
+  bool pairs;
+  Region &body;
+  Location loc;
+
+  /// Whether the kernel is the same for all elements, wherever they lie.
+  bool isFlat() const;
+};
+
+void emitRows(const RowMap &map, ModuleOp module, const Isa &isa);
 
 } // namespace cpu
 } // namespace ds

@@ -1,0 +1,42 @@
+//===- KernelSupport.h - What verifiers and costs of kernels share -*- C++ -*-===//
+#ifndef DS_DIALECT_KERNELSUPPORT_H
+#define DS_DIALECT_KERNELSUPPORT_H
+#include "dialect/Dialect.h"
+
+namespace ds {
+namespace kernel {
+
+inline RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
+
+/// Bytes of a tensor that has `rows` rows if its type does not say.
+double valueBytes(Value value, int64_t rows);
+
+/// Bytes of the tensors among `values`.
+double valueBytes(ValueRange values, int64_t rows);
+
+/// Checks that a kernel's region takes `arguments`, is straight-line scalar
+/// code (`reduces` allows ds.row_reduce) and yields values of `yields`.
+LogicalResult verifyRegion(Operation *op, Region &region,
+                           ArrayRef<Type> arguments, ArrayRef<Type> yields,
+                           bool reduces);
+
+/// Returns the symbol of the rows of the first matrix among `inputs`.
+StringRef getInputRows(ValueRange inputs);
+
+/// Checks that all matrices among `inputs` have rows by `symbol`. Nothing is
+/// known of a function's arguments.
+LogicalResult verifyRows(Operation *op, ValueRange inputs, StringRef symbol);
+
+/// Rows of one launch.
+int64_t countRows(KernelInterface op, StepShape step);
+
+/// Checks that `value` has `columns` columns; `name` is what a message calls
+/// it.
+LogicalResult verifyColumns(Operation *op, StringRef name, Value value,
+                            int64_t columns);
+
+} // namespace kernel
+} // namespace ds
+#endif
