@@ -11,6 +11,15 @@ static void emitKernel(Operation *op, ModuleOp module, const Isa &isa,
   llvm::TypeSwitch<Operation *>(op)
       .Case([&](KernelMatmulOp k) { emitMatmul(k, module, isa, limits); })
       .Case([&](KernelAttentionOp k) { emitAttention(k, module, isa, limits); })
+      .Case([&](KernelAttentionDeltaOp k) {
+        emitAttentionDelta(k, module, isa, limits);
+      })
+      .Case([&](KernelAttentionBackwardQueryOp k) {
+        emitAttentionBackwardQuery(k, module, isa, limits);
+      })
+      .Case([&](KernelAttentionBackwardKeysOp k) {
+        emitAttentionBackwardKeys(k, module, isa, limits);
+      })
       .Case([&](KernelRowOp k) { emitRow(k, module, isa, limits); })
       .Case([&](KernelElementwiseOp k) {
         emitElementwise(k, module, isa, limits);

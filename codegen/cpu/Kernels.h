@@ -32,6 +32,15 @@ void emitMatmul(KernelMatmulOp op, ModuleOp module, const Isa &isa,
 // Attention.cpp. `limits.queryRows` is read, see chooseQueryRows.
 void emitAttention(KernelAttentionOp op, ModuleOp module, const Isa &isa,
                    KernelLimits &limits);
+// AttentionDelta.cpp, AttentionBackwardQuery.cpp, AttentionBackwardKeys.cpp.
+void emitAttentionDelta(KernelAttentionDeltaOp op, ModuleOp module,
+                        const Isa &isa, KernelLimits &limits);
+void emitAttentionBackwardQuery(KernelAttentionBackwardQueryOp op,
+                                ModuleOp module, const Isa &isa,
+                                KernelLimits &limits);
+void emitAttentionBackwardKeys(KernelAttentionBackwardKeysOp op,
+                               ModuleOp module, const Isa &isa,
+                               KernelLimits &limits);
 /// Rows of a query tile that suit all attention kernels of the model.
 int64_t chooseQueryRows(ArrayRef<KernelAttentionOp> ops);
 // Row.cpp.

@@ -1,0 +1,209 @@
+//===- AttentionBackward.cpp - What both backward kernels share -----------===//
+#include "codegen/cpu/AttentionBackward.h"
+#include "codegen/cpu/ProductBlock.h"
+
+using namespace ds;
+using namespace ds::cpu;
+
+BackwardShape::BackwardShape(StateType keyType, StateType valueType,
+                             const Isa &isa, int64_t wanted)
+    : keys(keyType), values(valueType), dot(isa.bf16Dot && keys.isPaired()),
+      rowBlock(isa.wide ? 6 : 2), rows(llvm::alignTo(wanted, rowBlock)),
+      keyVectors(llvm::divideCeil(keys.dims, kLanes)),
+      valueVectors(llvm::divideCeil(values.dims, kLanes)),
+      // A line more than a power of two, so that rows do not share cache sets.
+      queryStride(keys.padded * elementBytes() + 64),
+      gradientStride(values.padded * elementBytes() + 64) {
+  queryAt = place(rows * queryStride);
+  gradientAt = place(rows * gradientStride);
+  limitAt = place(rows * 4);
+  lseAt = place(rows * 4);
+  deltaAt = place(rows * 4);
+  productAt = place(rowBlock * kPagePositions * 4);
+  transposedAt = place(kPageBlocks * stepsOf(values.dims) * kVectorBytes);
+}
+
+BackwardEmitter::BackwardEmitter(KernelBuilder &b, const BackwardShape &shape,
+                                 Value args, Value scratch)
+    : b(b), shape(shape), args(args), scratch(scratch), query(b.arg(args, 0)),
+      keyState(b.arg(args, 1)), valueState(b.arg(args, 2)), lse(b.arg(args, 3)),
+      delta(b.arg(args, 4)), gradient(b.arg(args, 5)), seq(b.arg(args, 6)) {}
+
+//===----------------------------------------------------------------------===//
+// Sequences
+//===----------------------------------------------------------------------===//
+
+Value BackwardEmitter::getSequenceRows(Value which) {
+  Value begin = b.at(b.seqField(seq, kSeqRowBegin), b.mul(which, 4));
+  return b.sub(b.loadIndex(b.at(begin, 4)), b.loadIndex(begin));
+}
+
+Value BackwardEmitter::getPast(Value which) {
+  return b.loadIndex(b.at(b.seqField(seq, kSeqPast), b.mul(which, 4)));
+}
+
+/// Sequences are few: every tile counts through them.
+SequenceBlock BackwardEmitter::findBlock(Value index, Value sequences,
+                                         function_ref<Value(Value)> count) {
+  SmallVector<Value> found =
+      b.loop(b.c(0), sequences, 1, {b.c(-1), b.c(0), index},
+             [&](Value which, ValueRange carried) {
+               Value left = carried[2], blocks = count(which);
+               Value isHere = arith::AndIOp::create(b.builder, b.loc,
+                                                    b.less(b.c(-1), left),
+                                                    b.less(left, blocks));
+               return SmallVector<Value>{b.select(isHere, which, carried[0]),
+                                         b.select(isHere, left, carried[1]),
+                                         b.sub(left, blocks)};
+             });
+  return {found[0], found[1]};
+}
+
+void BackwardEmitter::enterSequence(Value which) {
+  sequence = which;
+  firstToken =
+      b.loadIndex(b.at(b.seqField(seq, kSeqRowBegin), b.mul(which, 4)));
+  firstPosition = getPast(which);
+  end = b.add(firstPosition, getSequenceRows(which));
+}
+
+Value BackwardEmitter::getHeadPage(const StateLayout &layout, Value state,
+                                   Value position) {
+  Value page = getPage(b, layout, seq, state, sequence, position);
+  return b.at(page, b.mul(keyHead, layout.headBytes()));
+}
+
+Value BackwardEmitter::getQueryIndex(Value row) {
+  Value token =
+      b.add(firstToken, b.sub(b.div(row, shape.group), firstPosition));
+  Value head = b.add(b.mul(keyHead, shape.group), b.rem(row, shape.group));
+  return b.add(b.mul(token, shape.heads), head);
+}
+
+//===----------------------------------------------------------------------===//
+// Scores
+//===----------------------------------------------------------------------===//
+
+/// Steps that cover `columns` where operands are in pairs or not.
+static int64_t countSteps(int64_t columns, bool paired) {
+  return paired ? llvm::divideCeil(columns, 2) : columns;
+}
+
+/// Adds dO . v first and leaves it in scratch, then takes q . k to P and dS
+/// while it is in registers.
+void BackwardEmitter::emitScoreBlock(Value row, Value position, Value keys,
+                                     int64_t first, int64_t vectors) {
+  int64_t count = shape.rowBlock;
+  auto multiply = [&](int64_t leftAt, int64_t leftStride, Value right,
+                      int64_t blockBytes, bool paired, int64_t columns) {
+    int64_t stepBytes = shape.elementBytes() * (paired ? 2 : 1);
+    Value rows = b.at(inScratch(leftAt), b.mul(row, leftStride));
+    Value vector = b.at(right, first * blockBytes);
+    ProductBlock block(b, paired, shape.dot, count, vectors);
+    return b.loop(b.c(0), b.c(countSteps(columns, paired)), 1, block.zeros(),
+                  [&](Value step, ValueRange carried) {
+                    Value left = b.at(rows, b.mul(step, stepBytes));
+                    Value lines = b.at(vector, b.mul(step, shape.kVectorBytes));
+                    return block.step(
+                        carried,
+                        [&](int64_t r) { return b.at(left, r * leftStride); },
+                        [&](int64_t v) { return b.at(lines, v * blockBytes); });
+                  });
+  };
+  SmallVector<Value> products = multiply(
+      shape.gradientAt, shape.gradientStride, inScratch(shape.transposedAt),
+      shape.stepsOf(shape.values.dims) * shape.kVectorBytes, shape.dot,
+      shape.values.dims);
+  Value kept = inScratch(shape.productAt);
+  for (auto [i, product] : llvm::enumerate(products))
+    b.store(product, b.at(kept, static_cast<int64_t>(i) * 64));
+  SmallVector<Value> scores =
+      multiply(shape.queryAt, shape.queryStride, keys,
+               shape.keys.padded * kLanes * shape.keys.size,
+               shape.keys.isPaired(), shape.keys.dims);
+
+  SmallVector<int32_t> numbers;
+  for (int32_t i = 0; i < kLanes; ++i)
+    numbers.push_back(i);
+  Value lanes = arith::ConstantOp::create(
+      b.builder, b.loc,
+      DenseElementsAttr::get(b.vec(b.i32()), ArrayRef(numbers)));
+  auto positionsOf = [&](int64_t v) {
+    Value begin = arith::TruncIOp::create(
+        b.builder, b.loc, b.i32(), b.add(position, (first + v) * kLanes));
+    return b.add(b.splat(begin), lanes);
+  };
+  SmallVector<Value> positions;
+  for (int64_t v = 0; v < vectors; ++v)
+    positions.push_back(positionsOf(v));
+  Value line = b.at(scratch, b.mul(row, 4));
+  SmallVector<Value> gradients(scores.size());
+  for (int64_t r = 0; r < count; ++r) {
+    auto stat = [&](int64_t array, Type type) {
+      return b.splat(b.load(type, b.at(line, array + r * 4)));
+    };
+    Value limit = stat(shape.limitAt, b.i32());
+    Value negated = stat(shape.lseAt, b.f32());
+    Value common = stat(shape.deltaAt, b.f32());
+    for (int64_t v = 0; v < vectors; ++v) {
+      int64_t i = r * vectors + v;
+      Value isSeen = b.less(positions[v], limit);
+      Value p = b.exp(b.fma(scores[i], b.vf(shape.scale), negated));
+      p = b.select(isSeen, p, b.zero());
+      Value product = b.load(b.vec(b.f32()), b.at(kept, i * 64));
+      Value d = b.mulf(b.mulf(p, b.subf(product, common)), b.vf(shape.scale));
+      scores[i] = p;
+      gradients[i] = b.select(isSeen, d, b.zero());
+    }
+  }
+  storeScores(row, count, first, vectors, scores, gradients);
+}
+
+void BackwardEmitter::emitScores(Value rows, Value position) {
+  Value keys = getHeadPage(shape.keys, keyState, position);
+  int64_t vectors = b.target.wide ? kPageBlocks : 2;
+  for (int64_t first = 0; first < kPageBlocks; first += vectors)
+    b.loop(b.c(0), rows, shape.rowBlock, [&](Value row) {
+      emitScoreBlock(row, position, keys, first, vectors);
+    });
+}
+
+//===----------------------------------------------------------------------===//
+// Sums
+//===----------------------------------------------------------------------===//
+
+void BackwardEmitter::accumulate(const Product &product, int64_t count,
+                                 int64_t first, int64_t vectors) {
+  ProductBlock block(b, shape.dot, shape.dot, count, vectors);
+  Value sums = b.at(product.sums, first * 64);
+  auto sumAt = [&](int64_t r, int64_t v) {
+    return b.at(sums, r * product.sumStride + v * 64);
+  };
+  SmallVector<Value> inits;
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t v = 0; v < vectors; ++v)
+      inits.push_back(b.load(b.vec(b.f32()), sumAt(r, v)));
+  Value right = b.at(product.right, first * shape.kVectorBytes);
+  SmallVector<Value> next = b.loop(
+      b.c(0), product.steps, 1, inits, [&](Value step, ValueRange carried) {
+        Value left = b.at(product.left, b.mul(step, product.leftStep));
+        Value lines = b.at(right, b.mul(step, product.rightStep));
+        return block.step(
+            carried, [&](int64_t r) { return b.at(left, r * product.leftRow); },
+            [&](int64_t v) { return b.at(lines, v * shape.kVectorBytes); });
+      });
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t v = 0; v < vectors; ++v)
+      b.store(next[r * vectors + v], sumAt(r, v));
+}
+
+void BackwardEmitter::storeRow(Value from, Value to, Type element,
+                               int64_t columns) {
+  int64_t size = getElementBytes(element);
+  for (int64_t k = 0; k < columns; k += kLanes) {
+    int64_t count = std::min(kLanes, columns - k);
+    b.storeF32(b.load(b.vec(b.f32()), b.at(from, k * 4)), element,
+               b.at(to, k * size),
+               count < kLanes ? b.laneMask(b.c(count)) : Value());
+  }
+}

@@ -1,0 +1,168 @@
+//===- AttentionBackward.h - The parts of attention's backward --*- C++ -*-===//
+//
+// Two kernels share what is here. Rows are (token, head of the group) pairs of
+// one sequence and one key head, positions come in pages of 64:
+//
+//   scores     P[r][p] = exp(scale q[r] . k[p] - lse[r]) where p is seen
+//   gradients  dS[r][p] = scale P[r][p] (dO[r] . v[p] - delta[r])
+//
+// AttentionBackwardQuery.cpp: a tile is a block of tokens; dq[r] += dS[r] k
+// over the pages. AttentionBackwardKeys.cpp: a tile is a page; dk[p] += dS^T q
+// and dv[p] += P^T dO over chunks of rows.
+//
+// `dot` (vdpbf16ps) keeps what is multiplied as bf16, in pairs along the sum;
+// without it everything lies in scratch as f32, rounded all the same.
+//
+//===----------------------------------------------------------------------===//
+#ifndef DS_CODEGEN_CPU_ATTENTIONBACKWARD_H
+#define DS_CODEGEN_CPU_ATTENTIONBACKWARD_H
+#include "codegen/cpu/Heads.h"
+#include "codegen/cpu/Kernels.h"
+
+namespace ds {
+namespace cpu {
+
+/// Blocks of 16 positions that a page has.
+constexpr int64_t kPageBlocks = kPagePositions / kLanes;
+
+/// What both kernels know of an operation.
+struct BackwardShape {
+  template <typename Op>
+  BackwardShape(Op op, const Isa &isa, int64_t rows)
+      : BackwardShape(op.getKeys().getType(), op.getValues().getType(), isa,
+                      rows) {
+    heads = static_cast<int64_t>(op.getHeads());
+    group = heads / keys.heads;
+    scale = op.getScale().convertToDouble();
+    queryElement = getElementTypeOrSelf(op.getQuery().getType());
+    gradientElement = getElementTypeOrSelf(op.getOutputGradient().getType());
+  }
+  BackwardShape(StateType keys, StateType values, const Isa &isa, int64_t rows);
+
+  StateLayout keys, values;
+  int64_t heads = 0, group = 0; ///< Query heads; of them to a key head.
+  double scale = 0;
+  Type queryElement, gradientElement;
+  bool dot;
+  int64_t rowBlock; ///< Rows of a block of scores; rows are padded to it.
+  int64_t rows;     ///< Most rows at a time, padded.
+  int64_t keyVectors, valueVectors; ///< Vectors of 16 columns.
+
+  // Bytes of a row in scratch, and where the arrays begin.
+  int64_t queryStride, gradientStride;
+  int64_t queryAt, gradientAt; ///< Rows of q and dO, k-values of products.
+  int64_t limitAt; ///< i32: the first position that the row does not see.
+  int64_t lseAt, deltaAt; ///< f32, lse negated.
+  int64_t productAt;      ///< dO . v of a block of scores.
+  int64_t transposedAt;   ///< The page's values in the view of keys.
+  int64_t scratchBytes = 0;
+
+  /// Reserves scratch and returns where it begins.
+  int64_t place(int64_t bytes) {
+    int64_t at = scratchBytes;
+    scratchBytes = llvm::alignTo(at + bytes, 64);
+    return at;
+  }
+  /// Bytes of an element that is multiplied, in scratch.
+  int64_t elementBytes() const { return dot ? 2 : 4; }
+  /// Values of k that one step of a product takes from scratch.
+  int64_t together() const { return dot ? 2 : 1; }
+  /// Bytes of a vector of 16 columns for a step, whatever the mode.
+  static constexpr int64_t kVectorBytes = 64;
+  /// Steps of a page's products over `columns`, padded to what is transposed.
+  int64_t stepsOf(int64_t columns) const {
+    return llvm::alignTo(columns, kLanes) / together();
+  }
+};
+
+/// A block of a step's tokens or of kept positions, of one sequence.
+struct SequenceBlock {
+  Value sequence; ///< -1 where the tile has nothing to do.
+  Value index;    ///< Of the block within the sequence.
+};
+
+/// Emits the parts that both kernels have.
+class BackwardEmitter {
+public:
+  BackwardEmitter(KernelBuilder &b, const BackwardShape &shape, Value args,
+                  Value scratch);
+  virtual ~BackwardEmitter() = default;
+
+protected:
+  KernelBuilder &b;
+  const BackwardShape &shape;
+  Value args, scratch;
+  Value query, keyState, valueState, lse, delta, gradient, seq;
+  // Of the tile.
+  Value sequence, keyHead;
+  Value firstToken;    ///< Row in the step of the sequence's first token.
+  Value firstPosition; ///< Its position: how many were kept before.
+  Value end;           ///< Positions kept after the step.
+
+  /// Finds the sequence of block `index`, where sequence b has `count(b)`.
+  SequenceBlock findBlock(Value index, Value sequences,
+                          function_ref<Value(Value)> count);
+  /// Loads what is known of sequence `which`.
+  void enterSequence(Value which);
+  Value getSequenceRows(Value which);
+  Value getPast(Value which);
+
+  Value inScratch(int64_t at) { return b.at(scratch, at); }
+  /// The key head's part of the page at `position`.
+  Value getHeadPage(const StateLayout &layout, Value state, Value position);
+
+  /// Row `row` of the sequence is the token at position row / group, head
+  /// row % group of the group. Returns where it lies among [T, heads].
+  Value getQueryIndex(Value row);
+  /// Copies rows [first, first + shape.rows) of the sequence to scratch with
+  /// what belongs to them; rows of earlier steps and rows from `last` on see
+  /// nothing and are zeros.
+  void packRows(Value first, Value last);
+  /// Lays pairs of rows of `from` side by side: [rows / 2][vectors][16][2].
+  void packPairs(int64_t from, int64_t fromStride, int64_t to, int64_t vectors);
+  /// Transposes the values of the page at `position` into the view of keys.
+  void transposeValues(Value position);
+  /// Transposes the keys of the page into the view of values, at `to`; what
+  /// lies beyond `end` becomes zero.
+  void transposeKeys(Value position, int64_t to);
+
+  /// Computes P and dS of `rows` rows (padded) with the page at `position`
+  /// and passes them on in blocks.
+  void emitScores(Value rows, Value position);
+  /// Takes P and dS of rows [row, row + count) and vectors [first, ...) of the
+  /// page, row by row.
+  virtual void storeScores(Value row, int64_t count, int64_t first,
+                           int64_t vectors, ArrayRef<Value> probabilities,
+                           ArrayRef<Value> gradients) = 0;
+
+  /// sums[r][n] += the products of row r's k-values with the right vectors,
+  /// over `steps`, for `count` rows.
+  struct Product {
+    Value left;       ///< Of the first row and step.
+    int64_t leftRow;  ///< Bytes from row to row,
+    int64_t leftStep; ///< and from step to step.
+    Value right;      ///< [steps][vectors][16] for a step's k-values.
+    int64_t rightStep;
+    Value steps;
+    Value sums; ///< f32, [rows] of sumStride bytes.
+    int64_t sumStride;
+  };
+  void accumulate(const Product &product, int64_t count, int64_t first,
+                  int64_t vectors);
+  /// Two rows of 16 values, rounded, as pairs: vector<16xi32>.
+  Value makePairs(Value even, Value odd);
+  /// Rounds `columns` f32 at `from` and stores them.
+  void storeRow(Value from, Value to, Type element, int64_t columns);
+
+private:
+  void packRow(Value to, Value from, Type element, int64_t columns,
+               Type rounded);
+  void transpose(Value from, int64_t fromStep, bool paired, Value mask,
+                 Value to, int64_t toStep);
+  void emitScoreBlock(Value row, Value position, Value keys, int64_t first,
+                      int64_t vectors);
+};
+
+} // namespace cpu
+} // namespace ds
+#endif
