@@ -3,11 +3,13 @@
 #define DS_DIALECT_ATTENTION_TD
 include "dialect/Types.td"
 
-def RopeOp : Ds_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>]> {
+def RopeOp : Ds_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "Rotates the heads of every token by its position";
   let description = [{
     The row is `heads` heads of equal width; the first `dims` columns of each
-    are rotated in f32 and rounded once. Su et al., arXiv 2104.09864, eq. 34.
+    are rotated in f32 and rounded once. `inverse` turns them back: the
+    gradient. Su et al., arXiv 2104.09864, eq. 34.
 
     ```mlir
     %y = ds.rope %x, %s heads 8 <half_split, dims = 8, theta = 1.0e4 : f64>
@@ -15,14 +17,17 @@ def RopeOp : Ds_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>]> {
     ```
   }];
   let arguments = (ins Ds_Matrix:$input, Ds_SeqType:$seq, I64Attr:$heads,
-                       Ds_RopeAttr:$rope);
+                       Ds_RopeAttr:$rope, UnitAttr:$inverse);
   let results = (outs Ds_Matrix:$result);
-  let assemblyFormat =
-      "$input `,` $seq `heads` $heads $rope attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $input `,` $seq `heads` $heads $rope (`inverse` $inverse^)? attr-dict `:`
+    type($result)
+  }];
   let hasVerifier = 1;
 }
 
-def AppendOp : Ds_Op<"append", [AllTypesMatch<["state", "result"]>]> {
+def AppendOp : Ds_Op<"append", [AllTypesMatch<["state", "result"]>,
+    DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "Keeps one row for each token of the step";
   let description = [{
     The row is what the state keeps for the token, heads one after the other.
@@ -40,6 +45,7 @@ def AppendOp : Ds_Op<"append", [AllTypesMatch<["state", "result"]>]> {
 }
 
 def AttendOp : Ds_Op<"attend", [Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Causal attention of the step's tokens over kept keys and values";
   let description = [{
@@ -47,7 +53,9 @@ def AttendOp : Ds_Op<"attend", [Pure,
     Query head h reads key head h / (heads / key heads). Scores are taken in
     f32 and scaled; softmax runs in splits of 512 positions, each with its own
     maximum and sum, merged from left to right; probabilities are rounded to
-    the element type of the values before they meet them.
+    the element type of the values before they meet them. The second result,
+    if it is asked for, is the logarithm of the sum of the exponentials of each
+    head's scores, which the gradient needs.
     Vaswani et al., arXiv 1706.03762, eq. 1; grouped: arXiv 2305.13245.
 
     ```mlir
@@ -59,15 +67,23 @@ def AttendOp : Ds_Op<"attend", [Pure,
   let arguments = (ins Ds_Matrix:$query, Ds_StateType:$keys,
                        Ds_StateType:$values, Ds_SeqType:$seq, I64Attr:$heads,
                        F64Attr:$scale);
-  let results = (outs Ds_Matrix:$result);
+  let results = (outs Ds_Matrix:$result, Optional<Ds_Matrix>:$lse);
   let assemblyFormat = [{
     $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale attr-dict
-    `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->` type($result)
+    `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
+    type($result) (`,` type($lse)^)?
   }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$query,
+      "::mlir::Value":$keys, "::mlir::Value":$values, "::mlir::Value":$seq,
+      "::mlir::IntegerAttr":$heads, "::mlir::FloatAttr":$scale), [{
+    build($_builder, $_state, result, ::mlir::Type(), query, keys, values, seq,
+          heads, scale);
+  }]>];
   let hasVerifier = 1;
 }
 
 def RopeAppendOp : Ds_Op<"rope_append", [
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<DecompositionInterface>,
     AllTypesMatch<["keys", "newKeys"]>, AllTypesMatch<["values", "newValues"]>]> {
   let summary = "Rotates queries and keys and keeps keys and values";

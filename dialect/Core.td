@@ -4,6 +4,7 @@
 include "dialect/Types.td"
 
 def EmbeddingOp : Ds_Op<"embedding", [Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The embedding of every token of the step";
   let description = [{
@@ -21,6 +22,7 @@ def EmbeddingOp : Ds_Op<"embedding", [Pure,
 }
 
 def LinearOp : Ds_Op<"linear", [Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "x W^T + b";
   let description = [{
@@ -63,6 +65,7 @@ def GatedLinearOp : Ds_Op<"gated_linear", [Pure,
 }
 
 def RmsNormOp : Ds_Op<"rms_norm", [Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g x / sqrt(mean(x^2) + eps)";
   let description = [{
@@ -82,6 +85,7 @@ def RmsNormOp : Ds_Op<"rms_norm", [Pure,
 }
 
 def SwigluOp : Ds_Op<"swiglu", [Pure, SameOperandsAndResultType,
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "silu(gate) * up";
   let description = [{
@@ -96,7 +100,8 @@ def SwigluOp : Ds_Op<"swiglu", [Pure, SameOperandsAndResultType,
   let assemblyFormat = "$gate `,` $up attr-dict `:` type($result)";
 }
 
-def SelectRowsOp : Ds_Op<"select_rows", [Pure, AllTypesMatch<["input", "result"]>]> {
+def SelectRowsOp : Ds_Op<"select_rows", [Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "The rows whose logits are asked for";
   let description = [{
     Row r of the result is row out_rows[r] of the input.

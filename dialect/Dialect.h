@@ -49,13 +49,19 @@ constexpr llvm::StringLiteral kConfigAttr = "ds.config";
 constexpr llvm::StringLiteral kEntryAttr = "ds.entry";
 constexpr llvm::StringLiteral kInferEntry = "infer", kTrainEntry = "train",
                               kUpdateEntry = "update";
+/// Unit attribute of a "train" entry: every row but the last of each sequence
+/// has a target, whatever the data's loss mask says.
+constexpr llvm::StringLiteral kAllTargetsAttr = "ds.all_targets";
 
 /// Argument attribute of an entry's state, a string: its name.
 constexpr llvm::StringLiteral kNameAttr = "ds.name";
-/// Operation attribute of a planned module, an i64: the buffer that holds the
-/// operation's tensor result.
+/// Argument attribute of a matrix, a string: its rows, "T" if there is none, or
+/// "R", the rows whose logits are asked for.
+constexpr llvm::StringLiteral kRowsAttr = "ds.rows";
+/// Operation attribute of a planned module: the buffers that hold the
+/// operation's tensor results.
 constexpr llvm::StringLiteral kBufferAttr = "ds.buffer";
-/// Module attributes of a planned module: an array of #ds.buffer, and the
+/// Attributes of an entry of a planned module: an array of #ds.buffer, and the
 /// #ds.arena that holds them.
 constexpr llvm::StringLiteral kBuffersAttr = "ds.buffers";
 constexpr llvm::StringLiteral kArenaAttr = "ds.arena";
@@ -82,6 +88,10 @@ func::FuncOp findEntry(ModuleOp module, llvm::StringRef name);
 /// Checks that nothing reads the `states` that `op` turns into new versions
 /// from then on: a state has one live version.
 LogicalResult verifyLinear(Operation *op, ValueRange states);
+
+/// Returns the memory that gathers the gradient of `weight`, or null if it is no
+/// weight or a frozen one.
+Value getGradientMemory(OpBuilder &builder, Value weight);
 
 /// Returns the symbol of the rows of a matrix, "T" or "R".
 llvm::StringRef getRowSymbolOf(Value matrix);

@@ -82,7 +82,14 @@ StringRef ds::getRowSymbolOf(Value matrix) {
   Operation *op = matrix.getDefiningOp();
   if (auto kernel = dyn_cast_or_null<KernelInterface>(op))
     return kernel.getRowSymbol();
-  return isa_and_nonnull<SelectRowsOp>(op) ? "R" : "T";
+  if (auto argument = dyn_cast<BlockArgument>(matrix)) {
+    auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
+    auto rows = function ? function.getArgAttrOfType<StringAttr>(
+                               argument.getArgNumber(), kRowsAttr)
+                         : StringAttr();
+    return rows ? rows.getValue() : "T";
+  }
+  return isa_and_nonnull<SelectRowsOp, RunRowsOp, RowInputOp, FillOp>(op) ? "R" : "T";
 }
 
 StringRef kernel::getInputRows(ValueRange inputs) {

@@ -6,11 +6,14 @@ using namespace ds;
 
 LogicalResult BufferAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef name, StringRef rows,
-                                 int64_t rowBytes, Type element, int64_t perT,
+                                 int64_t rowBytes, int64_t layers,
+                                 Type element, int64_t perT,
                                  int64_t perR, int64_t constant) {
-  if (rows != "T" && rows != "R")
-    return emitError() << "expects rows to be \"T\" or \"R\", got \"" << rows
-                       << "\"";
+  if (rows != "T" && rows != "R" && rows != "W")
+    return emitError() << "expects rows to be \"T\", \"R\" or \"W\", got \""
+                       << rows << "\"";
+  if (layers <= 0)
+    return emitError() << "expects at least one layer";
   if (rowBytes <= 0 || perT < 0 || perR < 0 || constant < 0)
     return emitError() << "expects row bytes to be positive and offsets not "
                        << "to be negative";

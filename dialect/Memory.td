@@ -6,13 +6,14 @@ include "dialect/Types.td"
 def Ds_BufferAttr : Ds_Attr<"Buffer", "buffer"> {
   let summary = "A place in the arena";
   let description = [{
-    `rows` is "T" or "R" (docs/artifact.md); each row has `rowBytes` bytes.
-    The place begins at T x perT + R x perR + constant, T and R being rounded
-    up to multiples of 16.
+    `rows` is "T", "R" or "W" (docs/artifact.md); each row has `rowBytes` bytes.
+    `layers` tensors lie one after the other. The place begins at
+    T x perT + R x perR + constant, T and R being rounded up to multiples of 16.
   }];
   let parameters = (ins StringRefParameter<"what it holds">:$name,
-                        StringRefParameter<"T or R">:$rows,
-                        "int64_t":$rowBytes, "::mlir::Type":$element,
+                        StringRefParameter<"T, R or W">:$rows,
+                        "int64_t":$rowBytes, "int64_t":$layers,
+                        "::mlir::Type":$element,
                         "int64_t":$perT, "int64_t":$perR,
                         "int64_t":$constant);
   let assemblyFormat = "`<` struct(params) `>`";

@@ -30,6 +30,17 @@ def Ds_StateType : Ds_Type<"State", "state"> {
   }];
 }
 
+def Ds_StackType : Ds_Type<"Stack", "stack"> {
+  let summary = "A tensor of every layer of a run";
+  let description = [{
+    `!ds.stack<tensor<?x64xbf16>, layers = 30>` is what a forward run keeps for
+    its backward.
+  }];
+  let parameters = (ins "::mlir::RankedTensorType":$tensor, "int64_t":$layers);
+  let assemblyFormat = "`<` $tensor `,` `layers` `=` $layers `>`";
+  let genVerifyDecl = 1;
+}
+
 def Ds_RopeLayout : I32EnumAttr<"RopeLayout", "which columns form a pair", [
     I32EnumAttrCase<"HalfSplit", 0, "half_split">,
     I32EnumAttrCase<"Interleaved", 1, "interleaved">]> {

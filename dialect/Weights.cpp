@@ -3,6 +3,15 @@
 
 using namespace ds;
 
+LogicalResult InitAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                               InitKind kind, FloatAttr std) {
+  if ((kind == InitKind::Normal) != static_cast<bool>(std))
+    return emitError() << "expects std for normal and for no other kind";
+  if (std && !(std.getValueAsDouble() >= 0))
+    return emitError() << "expects std to be 0 or more";
+  return success();
+}
+
 LogicalResult WeightOp::verify() {
   auto type = cast<RankedTensorType>(getType());
   if (!type.hasStaticShape())
@@ -55,34 +64,58 @@ RankedTensorType ds::getPackedType(WeightOp weight) {
   return type.clone(Float32Type::get(type.getContext()));
 }
 
-/// The type a body sees: a state of one layer.
+LogicalResult StackType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                RankedTensorType tensor, int64_t layers) {
+  if (tensor.getRank() != 2 || !tensor.isDynamicDim(0) || layers <= 0)
+    return emitError() << "expects matrices of at least one layer";
+  return success();
+}
+
+/// The type a body sees: a state or a tensor of one layer.
 static Type getBodyType(Type type) {
+  if (auto stack = dyn_cast<StackType>(type))
+    return stack.getTensor();
   if (auto state = dyn_cast<StateType>(type))
     return StateType::get(type.getContext(), state.getShape(),
                           state.getElementType(), 1);
   return type;
 }
 
-/// Checks that operands are activation, seq, tensors, states in this order and
-/// that results are the activation and the states.
+/// Checks that operands are activation, seq, tensors and stacks, states in this
+/// order and that results are the activation, all or no states, and stacks.
 static LogicalResult verifyRunTypes(RunOp op) {
   TypeRange operands = op.getOperandTypes();
   if (operands.size() < 2 || !isa<RankedTensorType>(operands[0]) ||
       !isa<SeqType>(operands[1]))
     return op.emitOpError() << "expects an activation and a seq as its first "
                             << "operands";
-  SmallVector<Type> results = {operands[0]};
+  SmallVector<Type> states;
   for (Type type : operands.drop_front(2)) {
     if (isa<StateType>(type))
-      results.push_back(type);
-    else if (!isa<RankedTensorType>(type) || results.size() > 1)
+      states.push_back(type);
+    else if (!isa<RankedTensorType, StackType>(type) || !states.empty())
       return op.emitOpError() << "expects tensors, then states, after the seq, "
                               << "got " << type;
   }
-  if (TypeRange(results) != op.getResultTypes())
+  SmallVector<Type> results(op.getResultTypes());
+  while (!results.empty() && isa<StackType>(results.back()))
+    results.pop_back();
+  if (results.empty() || results.front() != operands[0] ||
+      (results.size() > 1 &&
+       ArrayRef<Type>(results).drop_front() != ArrayRef<Type>(states)))
     return op.emitOpError() << "expects the types of the activation and of the "
                             << "states as results";
-  return verifyLinear(op, op.getOperands().take_back(results.size() - 1));
+  if (results.size() == 1)
+    return success();
+  return verifyLinear(op, op.getOperands().take_back(states.size()));
+}
+
+/// The layers that a value has one of for each, or 0.
+static int64_t getLayers(Type type) {
+  if (auto stack = dyn_cast<StackType>(type))
+    return stack.getLayers();
+  auto state = dyn_cast<StateType>(type);
+  return state ? state.getLayers() : 0;
 }
 
 LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
@@ -98,15 +131,24 @@ LogicalResult RunOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
       static_cast<int64_t>(getCount()) <= 0)
     return emitOpError() << "expects a range of at least one layer";
   SmallVector<Type> inputs, results;
+  auto checkLayers = [&](Type type) -> LogicalResult {
+    int64_t layers = getLayers(type);
+    if (layers && layers != static_cast<int64_t>(getCount()))
+      return emitOpError() << "expects "
+                           << (isa<StateType>(type) ? "states" : "stacks")
+                           << " of " << getCount() << " layers, got " << type;
+    return success();
+  };
   for (Type type : getOperandTypes()) {
-    auto state = dyn_cast<StateType>(type);
-    if (state && state.getLayers() != static_cast<int64_t>(getCount()))
-      return emitOpError() << "expects states of " << getCount()
-                           << " layers, got " << type;
+    if (failed(checkLayers(type)))
+      return failure();
     inputs.push_back(getBodyType(type));
   }
-  for (Type type : getResultTypes())
+  for (Type type : getResultTypes()) {
+    if (failed(checkLayers(type)))
+      return failure();
     results.push_back(getBodyType(type));
+  }
   auto expected = FunctionType::get(getContext(), inputs, results);
   if (body.getFunctionType() != expected) {
     InFlightDiagnostic diag = emitOpError()

@@ -17,6 +17,25 @@ def Ds_WeightLayout : I32EnumAttr<"WeightLayout", "how a weight lies in memory",
   }];
 }
 
+def Ds_InitKind : I32EnumAttr<"InitKind", "what a weight begins with", [
+    I32EnumAttrCase<"Normal", 0, "normal">,
+    I32EnumAttrCase<"Ones", 1, "ones">,
+    I32EnumAttrCase<"Zeros", 2, "zeros">]> {
+  let cppNamespace = "::ds";
+}
+
+def Ds_InitAttr : Ds_Attr<"Init", "init"> {
+  let summary = "How a weight is filled before it is trained";
+  let description = [{
+    `#ds.init<normal, std = 2.0e-2>` draws from a normal distribution with mean
+    0; `#ds.init<ones>` and `#ds.init<zeros>` need no number.
+  }];
+  let parameters = (ins EnumParameter<Ds_InitKind>:$kind,
+                        OptionalParameter<"::mlir::FloatAttr">:$std);
+  let assemblyFormat = "`<` $kind (`,` `std` `=` $std^)? `>`";
+  let genVerifyDecl = 1;
+}
+
 def WeightOp : Ds_Op<"weight", [Symbol]> {
   let summary = "Declares a weight of the model";
   let description = [{
@@ -26,6 +45,10 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
     that two labels of equal rows are interleaved 16 rows by 16 rows when they
     are packed, so that row j of both is at hand at once. `layout`, once it is
     chosen, is how the weight lies in memory.
+
+    In a module with a "train" entry, `init` says what the weight is filled with
+    where no checkpoint gives it, `decay` that weight decay applies to it and
+    `frozen` that training leaves it as it is.
 
     ```mlir
     ds.weight @layer.mlp.down {labels = ["model.layers.{i}.mlp.down_proj.weight"],
@@ -38,7 +61,9 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
                        TypeAttrOf<Ds_WeightTensor>:$type,
                        OptionalAttr<DenseI64ArrayAttr>:$layers,
                        UnitAttr:$paired,
-                       OptionalAttr<Ds_WeightLayout>:$layout);
+                       OptionalAttr<Ds_WeightLayout>:$layout,
+                       OptionalAttr<Ds_InitAttr>:$init,
+                       UnitAttr:$decay, UnitAttr:$frozen);
   let assemblyFormat =
       "$sym_name (`layout` $layout^)? attr-dict `:` $type";
   let hasVerifier = 1;
@@ -66,9 +91,11 @@ def RunOp : Ds_Op<"run", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
     Calls `body` for each layer in [first, first + count). The first operand
     is the activation that is carried from layer to layer. It is followed by
     `!ds.seq`, by tensors that are the same in every layer (such as rope
-    angles), and by states, which hold all layers of the range and of which the
-    body sees one. The body returns the activation and the states, and runs no
-    other body.
+    angles) or stacks, of which the body sees the layer's tensor, and by states,
+    which hold all layers of the range and of which the body sees one. The body
+    returns the activation, the states unless it only reads them, and tensors
+    that the run keeps as stacks; it runs no other body. With `reverse`, the
+    last layer is the first: a backward.
 
     ```mlir
     %y, %k1 = ds.run @layer(%x, %s, %k) layers 0 count 30
@@ -77,10 +104,11 @@ def RunOp : Ds_Op<"run", [DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$body, Variadic<AnyType>:$operands,
-                       I64Attr:$first, I64Attr:$count);
+                       I64Attr:$first, I64Attr:$count, UnitAttr:$reverse);
   let results = (outs Variadic<AnyType>:$results);
   let assemblyFormat = [{
-    $body `(` $operands `)` `layers` $first `count` $count attr-dict `:`
+    $body `(` $operands `)` `layers` $first `count` $count
+    (`reverse` $reverse^)? attr-dict `:`
     functional-type($operands, $results)
   }];
 }

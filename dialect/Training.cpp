@@ -1,0 +1,87 @@
+//===- Training.cpp - Verifiers of losses, derivatives and gradients ------===//
+#include "dialect/Dialect.h"
+
+using namespace ds;
+
+static RankedTensorType typeOf(Value value) {
+  return cast<RankedTensorType>(value.getType());
+}
+
+LogicalResult RowInputOp::verify() {
+  if (typeOf(getResult()).getDimSize(1) != 1)
+    return emitOpError() << "expects one column, got " << getResult().getType();
+  return success();
+}
+
+/// Checks that `weight` names a weight; `found`, if given, has its f32 type.
+static LogicalResult verifyWeight(Operation *op, FlatSymbolRefAttr name,
+                                  SymbolTableCollection &symbols, Value found) {
+  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(op, name);
+  if (!weight)
+    return op->emitOpError()
+           << "expects '" << name.getValue() << "' to be a declared weight";
+  auto expected = cast<RankedTensorType>(weight.getType())
+                      .clone(Float32Type::get(op->getContext()));
+  if (found && found.getType() != expected)
+    return op->emitOpError() << "expects the weight's type in f32 " << expected
+                             << ", got " << found.getType();
+  return success();
+}
+
+LogicalResult
+GetGradientOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  return verifyWeight(*this, getWeightAttr(), symbolTable, getResult());
+}
+
+LogicalResult GetCopyOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  return verifyWeight(*this, getWeightAttr(), symbolTable, getResult());
+}
+
+LogicalResult
+SquareSumOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  return verifyWeight(*this, getWeightAttr(), symbolTable, {});
+}
+
+LogicalResult AdamwOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  return verifyWeight(*this, getWeightAttr(), symbolTable, {});
+}
+
+/// Checks that `matrix` is [rows of `outer`, columns of `inner`].
+static LogicalResult verifyOuter(Operation *op, Value matrix, Value outer,
+                                 Value inner) {
+  RankedTensorType type = typeOf(matrix);
+  if (type.getRank() != 2 ||
+      type.getDimSize(0) != typeOf(outer).getDimSize(1) ||
+      type.getDimSize(1) != typeOf(inner).getDimSize(1))
+    return op->emitOpError() << "expects a matrix of "
+                             << typeOf(outer).getDimSize(1) << " rows and "
+                             << typeOf(inner).getDimSize(1) << " columns, got "
+                             << type;
+  return success();
+}
+
+LogicalResult LinearTOp::verify() {
+  return verifyOuter(*this, getWeight(), getInput(), getResult());
+}
+
+LogicalResult AccumulateOuterOp::verify() {
+  return verifyOuter(*this, getGradient(), getOutputGradient(), getInput());
+}
+
+LogicalResult SwigluPairsOp::verify() {
+  int64_t columns = typeOf(getResult()).getDimSize(1);
+  if (columns % 16 || typeOf(getInput()).getDimSize(1) != 2 * columns)
+    return emitOpError() << "expects whole groups of 16 columns and twice as "
+                         << "many in as out, got " << getInput().getType();
+  return success();
+}
+
+LogicalResult ConcatColumnsOp::verify() {
+  int64_t columns = 0;
+  for (Value input : getInputs())
+    columns += typeOf(input).getDimSize(1);
+  if (columns != typeOf(getResult()).getDimSize(1))
+    return emitOpError() << "expects a result of " << columns
+                         << " columns, got " << getResult().getType();
+  return success();
+}
