@@ -41,6 +41,9 @@ struct DatasetOptions {
   /// Most rows of an example: positions 0 to contextLength - 1 are used. Longer
   /// documents of a text are cut; other examples are errors.
   int64_t contextLength = 0;
+  /// Most rows of a part of a document, where a step takes fewer than the
+  /// context; 0 for contextLength.
+  int64_t cutLength = 0;
   /// Leaves out examples that are longer instead of failing.
   bool skipLong = false;
   /// Every token but the first is a target, whatever the format masks.

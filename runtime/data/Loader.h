@@ -44,9 +44,8 @@ class Loader {
 public:
   /// Fails if an example has more rows than a batch, or if the cursor lies
   /// outside the data. `data` has to outlive the loader.
-  static Result<Loader> create(const Dataset &data,
-                               const LoaderOptions &options,
-                               Cursor cursor = {});
+  static Result<Loader>
+  create(const Dataset &data, const LoaderOptions &options, Cursor cursor = {});
 
   Batch next();
 
