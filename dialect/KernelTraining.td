@@ -202,12 +202,11 @@ def KernelAdamwOp : Ds_KernelOp<"adamw", [
     DeclareOpInterfaceMethods<KernelInterface>]> {
   let summary = "One step of AdamW for one weight";
   let description = [{
-    Loshchilov and Hutter, arXiv 1711.05101, algorithm 2, in the order of
-    PyTorch's. For every element, in f32, with hyper = [lr, beta1, beta2, eps,
-    wd, c1, c2, scale]:
+    Loshchilov and Hutter, arXiv 1711.05101, algorithm 2. For every element, in
+    f32, with hyper = [lr, beta1, beta2, eps, wd, c1, c2, scale]:
 
       g' = g scale, m = beta1 m + (1 - beta1) g', v = beta2 v + (1 - beta2) g'^2,
-      p = (1 - lr wd) p - lr (c1 m) / (sqrt(c2 v) + eps).
+      p = p - (lr wd p + (lr c1) m / (sqrt(c2 v) + eps)).
 
     p is stored to `master` and, as `layout` says, to the packed weight. The
     memory of master, m, v and gradient is that of a gradient: rows and columns

@@ -5,9 +5,8 @@
 using namespace ds;
 using namespace ds::cpu;
 
-/// Calls the generator of `op`'s family.
-static void emitKernel(Operation *op, ModuleOp module, const Isa &isa,
-                       KernelLimits &limits) {
+void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
+                         KernelLimits &limits) {
   llvm::TypeSwitch<Operation *>(op)
       .Case([&](KernelMatmulOp k) { emitMatmul(k, module, isa, limits); })
       .Case([&](KernelAttentionOp k) { emitAttention(k, module, isa, limits); })
@@ -26,7 +25,30 @@ static void emitKernel(Operation *op, ModuleOp module, const Isa &isa,
       })
       .Case([&](KernelEmbedOp k) { emitEmbed(k, module, isa, limits); })
       .Case([&](KernelAnglesOp k) { emitAngles(k, module, isa, limits); })
-      .Case([&](KernelHeadsOp k) { emitHeads(k, module, isa, limits); });
+      .Case([&](KernelHeadsOp k) { emitHeads(k, module, isa, limits); })
+      .Case([&](KernelColumnsOp k) {
+        emitColumnSums(k, module, isa, limits);
+      })
+      .Case([&](KernelLogProbOp k) { emitLogProb(k, module, isa, limits); })
+      .Case([&](KernelLogProbBackwardOp k) {
+        emitLogProbBackward(k, module, isa, limits);
+      })
+      .Case([&](KernelScatterEmbeddingOp k) {
+        emitScatterEmbedding(k, module, isa, limits);
+      })
+      .Case([&](KernelGatherRowsOp k) {
+        emitGatherRows(k, module, isa, limits);
+      })
+      .Case([&](KernelScatterRowsOp k) {
+        emitScatterRows(k, module, isa, limits);
+      })
+      .Case([&](KernelConcatHeadsOp k) {
+        emitConcatHeads(k, module, isa, limits);
+      })
+      .Case([&](KernelAdamwOp k) { emitAdamw(k, module, isa, limits); })
+      .Case([&](KernelSquareSumOp k) {
+        emitSquareSum(k, module, isa, limits);
+      });
 }
 
 /// The kernels of `source`, one for each symbol: equal kernels share one.

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Heads.h"
 #include "codegen/cpu/Kernels.h"
+#include "codegen/cpu/Rotation.h"
 
 using namespace ds;
 using namespace ds::cpu;
@@ -26,92 +27,6 @@ Value ds::cpu::getPage(KernelBuilder &b, const StateLayout &layout, Value seq,
 }
 
 namespace {
-/// Rotates one head.
-class Rotation {
-public:
-  Rotation(KernelBuilder &b, RopeAttr rope, Type from, Type to, Value angles)
-      : b(b), rope(rope), from(from), to(to), angles(angles),
-        half(rope.getDims() / 2), fromSize(getElementBytes(from)),
-        toSize(getElementBytes(to)) {}
-
-  /// Rotates the first columns of the head at `input` into `output`.
-  void emit(Value input, Value output) {
-    for (int64_t first = 0; first < half; first += kLanes) {
-      int64_t count = std::min(kLanes, half - first);
-      Value mask = count < kLanes ? b.laneMask(b.c(count)) : Value();
-      Value cosine = b.loadF32(b.f32(), b.at(angles, first * 4), mask);
-      Value sine = b.loadF32(b.f32(), b.at(angles, (half + first) * 4), mask);
-      if (rope.getLayout() == RopeLayout::HalfSplit)
-        emitHalfSplit(input, output, first, mask, cosine, sine);
-      else
-        emitInterleaved(input, output, first, count, cosine, sine);
-    }
-  }
-
-private:
-  KernelBuilder &b;
-  RopeAttr rope;
-  Type from, to;
-  Value angles;
-  int64_t half, fromSize, toSize;
-
-  Value load(Value input, int64_t column, Value mask) {
-    return b.loadF32(from, b.at(input, column * fromSize), mask);
-  }
-  void store(Value value, Value output, int64_t column, Value mask) {
-    b.storeF32(value, to, b.at(output, column * toSize), mask);
-  }
-
-  /// (x cos - y sin, y cos + x sin)
-  std::pair<Value, Value> turn(Value x, Value y, Value cosine, Value sine) {
-    return {b.subf(b.mulf(x, cosine), b.mulf(y, sine)),
-            b.addf(b.mulf(y, cosine), b.mulf(x, sine))};
-  }
-
-  void emitHalfSplit(Value input, Value output, int64_t first, Value mask,
-                     Value cosine, Value sine) {
-    auto [x, y] = turn(load(input, first, mask),
-                       load(input, half + first, mask), cosine, sine);
-    store(x, output, first, mask);
-    store(y, output, half + first, mask);
-  }
-
-  Value shuffle(Value a, Value c, function_ref<int64_t(int64_t)> lane) {
-    SmallVector<int64_t> lanes;
-    for (int64_t i = 0; i < kLanes; ++i)
-      lanes.push_back(lane(i));
-    return vector::ShuffleOp::create(b.builder, b.loc, a, c, lanes);
-  }
-
-  /// Columns 2 first to 2 (first + count): pairs lie side by side.
-  void emitInterleaved(Value input, Value output, int64_t first,
-                       int64_t count, Value cosine, Value sine) {
-    auto maskFrom = [&](int64_t begin) {
-      int64_t left = 2 * count - begin;
-      return left >= kLanes ? Value() : b.laneMask(b.c(left));
-    };
-    Value lowMask = maskFrom(0);
-    bool hasHigh = 2 * count > kLanes;
-    Value highMask = hasHigh ? maskFrom(kLanes) : Value();
-    Value low = load(input, 2 * first, lowMask);
-    Value high =
-        hasHigh ? load(input, 2 * first + kLanes, highMask) : b.zero();
-    auto [x, y] =
-        turn(shuffle(low, high, [](int64_t i) { return 2 * i; }),
-             shuffle(low, high, [](int64_t i) { return 2 * i + 1; }), cosine,
-             sine);
-    auto merge = [](int64_t begin) {
-      return [begin](int64_t i) {
-        return begin + i / 2 + (i % 2 ? kLanes : int64_t(0));
-      };
-    };
-    store(shuffle(x, y, merge(0)), output, 2 * first, lowMask);
-    if (hasHigh)
-      store(shuffle(x, y, merge(kLanes / 2)), output, 2 * first + kLanes,
-            highMask);
-  }
-};
-
 /// What the rows of a tile have in common.
 class HeadsEmitter {
 public:
@@ -133,8 +48,6 @@ private:
   void emitToState(SegmentAttr segment, int64_t index);
   void emitHead(SegmentAttr segment, Value head, Type element, Value output,
                 int64_t padded);
-  void copyColumns(Value source, Value output, int64_t begin, int64_t end,
-                   Type element);
   void putKey(const StateLayout &layout, Value head, Value slot);
   void putValue(const StateLayout &layout, Value head, Value slot);
   void zeroRest(const StateLayout &layout, Value page);
@@ -173,34 +86,17 @@ void HeadsEmitter::emitHead(SegmentAttr segment, Value head, Type element,
                    size));
   int64_t done = 0;
   if (segment.getRotate()) {
-    Rotation(b, op.getRope(), from, element, angles).emit(source, output);
+    Rotation(b, op.getRope(), from, element, angles, /*inverse=*/false)
+        .emit(source, output);
     done = op.getRope().getDims();
   }
-  copyColumns(source, output, done, segment.getDim(), element);
+  copyColumns(b, source, from, output, element, done, segment.getDim());
   int64_t into = getElementBytes(element);
   for (done = segment.getDim(); done < padded; done += kLanes) {
     int64_t count = std::min(kLanes, padded - done);
     Value mask = count < kLanes ? b.laneMask(b.c(count)) : Value();
     b.storeF32(b.zero(), element, b.at(output, done * into), mask);
   }
-}
-
-/// Copies the columns [begin, end) of a head.
-void HeadsEmitter::copyColumns(Value source, Value output, int64_t begin,
-                               int64_t end, Type element) {
-  Type from = inputType.getElementType();
-  auto copy = [&](Value column, Value mask) {
-    Value value = b.loadF32(
-        from, b.at(source, b.mul(column, getElementBytes(from))), mask);
-    b.storeF32(value, element,
-               b.at(output, b.mul(column, getElementBytes(element))), mask);
-  };
-  int64_t whole = begin + (end - begin) / kLanes * kLanes;
-  if (begin < whole)
-    b.loop(b.c(begin), b.c(whole), kLanes,
-           [&](Value column) { copy(column, Value()); });
-  if (whole < end)
-    copy(b.c(whole), b.laneMask(b.c(end - whole)));
 }
 
 void HeadsEmitter::emitToResult(SegmentAttr segment) {

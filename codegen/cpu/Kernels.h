@@ -58,6 +58,33 @@ void emitEmbed(KernelEmbedOp op, ModuleOp module, const Isa &isa,
 // Angles.cpp.
 void emitAngles(KernelAnglesOp op, ModuleOp module, const Isa &isa,
                 KernelLimits &limits);
+// Columns.cpp.
+void emitColumnSums(KernelColumnsOp op, ModuleOp module, const Isa &isa,
+                    KernelLimits &limits);
+// LogProb.cpp.
+void emitLogProb(KernelLogProbOp op, ModuleOp module, const Isa &isa,
+                 KernelLimits &limits);
+void emitLogProbBackward(KernelLogProbBackwardOp op, ModuleOp module,
+                         const Isa &isa, KernelLimits &limits);
+// MoveRows.cpp.
+void emitScatterEmbedding(KernelScatterEmbeddingOp op, ModuleOp module,
+                          const Isa &isa, KernelLimits &limits);
+void emitGatherRows(KernelGatherRowsOp op, ModuleOp module, const Isa &isa,
+                    KernelLimits &limits);
+void emitScatterRows(KernelScatterRowsOp op, ModuleOp module, const Isa &isa,
+                     KernelLimits &limits);
+// ConcatHeads.cpp.
+void emitConcatHeads(KernelConcatHeadsOp op, ModuleOp module, const Isa &isa,
+                     KernelLimits &limits);
+// Update.cpp.
+void emitAdamw(KernelAdamwOp op, ModuleOp module, const Isa &isa,
+               KernelLimits &limits);
+void emitSquareSum(KernelSquareSumOp op, ModuleOp module, const Isa &isa,
+                   KernelLimits &limits);
+
+/// Calls the generator of the kernel's family.
+void emitKernel(Operation *op, ModuleOp module, const Isa &isa,
+                KernelLimits &limits);
 
 /// Emits every kernel of `source` once for each of `variants`, each into its
 /// own module of the result.

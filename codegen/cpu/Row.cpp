@@ -36,8 +36,10 @@ void MapOperands::locate(Value args, Value row) {
       Type element = type.getElementType();
       int64_t bytes = type.getDimSize(1) * getElementBytes(element);
       pointer = b.at(pointer, b.mul(row, bytes));
+      // As integers, which live across branches on every variant.
       if (type.getDimSize(1) == 1 && width != 1)
-        rowValue = b.splat(b.load(element, pointer));
+        rowValue = b.splat(b.load(
+            b.builder.getIntegerType(8 * getElementBytes(element)), pointer));
     }
     pointers.push_back(pointer);
     rowValues.push_back(rowValue);
@@ -51,7 +53,7 @@ SmallVector<Value> MapOperands::load(Value column, Value mask) {
     RankedTensorType type = typeOf(input);
     Type element = type.getElementType();
     if (rowValue) {
-      values.push_back(rowValue);
+      values.push_back(b.bitcast(rowValue, b.vec(element)));
       continue;
     }
     if (pairs && columnsOf(input) != width) {

@@ -202,6 +202,13 @@ double ds::cpu::getThreadSeconds() {
          static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
+std::string ds::cpu::withWidth(std::string text, int64_t width) {
+  size_t at;
+  while ((at = text.find('W')) != std::string::npos)
+    text.replace(at, 1, std::to_string(width));
+  return text;
+}
+
 std::vector<Variant> ds::cpu::getRunnableVariants() {
   std::vector<Variant> result;
   for (int i = 0; i <= static_cast<int>(getHostVariant()); ++i)

@@ -79,6 +79,9 @@ private:
 /// CPU time of this thread in seconds: what others run beside it is not in it.
 double getThreadSeconds();
 
+/// Replaces every W of `text` by `width`.
+std::string withWidth(std::string text, int64_t width);
+
 /// The variants that this machine runs, the least first.
 std::vector<Variant> getRunnableVariants();
 

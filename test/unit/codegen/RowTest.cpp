@@ -14,14 +14,6 @@ static void emitRowOrElementwise(Operation *op, ModuleOp module,
     emitElementwise(cast<KernelElementwiseOp>(op), module, isa, limits);
 }
 
-/// Replaces every W of `text` by `width`.
-static std::string withWidth(std::string text, int64_t width) {
-  size_t at;
-  while ((at = text.find('W')) != std::string::npos)
-    text.replace(at, 1, std::to_string(width));
-  return text;
-}
-
 static const char *kNorm = R"(
 func.func @f(%x: tensor<?xWxf32>, %g: tensor<Wxf32>) {
   %y = ds.kernel.row @norm(%x, %g)
