@@ -92,9 +92,23 @@ static LogicalResult verifyAttend(Operation *op, Value query, StateType keys,
   return success();
 }
 
+/// Checks a value that every query head has: [T, heads], f32.
+static LogicalResult verifyStatistic(Operation *op, StringRef name,
+                                     Value value, int64_t heads) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (type.getDimSize(1) != heads || !type.getElementType().isF32())
+    return op->emitOpError() << "expects " << name << " of " << heads
+                             << " columns of f32, got " << type;
+  return success();
+}
+
 LogicalResult AttendOp::verify() {
-  return verifyAttend(*this, getQuery(), getKeys().getType(),
-                      getValues().getType(), getResult(), getHeads());
+  if (failed(verifyAttend(*this, getQuery(), getKeys().getType(),
+                          getValues().getType(), getResult(), getHeads())))
+    return failure();
+  if (!getLse())
+    return success();
+  return verifyStatistic(*this, "lse", getLse(), getHeads());
 }
 
 /// Pairs of a query head and a key that it sees. Queries of a step see `cached`
@@ -154,16 +168,6 @@ LogicalResult RopeAppendOp::verify() {
   if (failed(verifyLinear(*this, {getKeys(), getValues()})))
     return failure();
   return verifyHeads(*this, columns(getQuery()), getHeads(), getRope());
-}
-
-/// Checks a value that every query head has: [T, heads], f32.
-static LogicalResult verifyStatistic(Operation *op, StringRef name,
-                                     Value value, int64_t heads) {
-  auto type = cast<RankedTensorType>(value.getType());
-  if (type.getDimSize(1) != heads || !type.getElementType().isF32())
-    return op->emitOpError() << "expects " << name << " of " << heads
-                             << " columns of f32, got " << type;
-  return success();
 }
 
 LogicalResult KernelAttentionOp::verify() {
@@ -260,4 +264,34 @@ LogicalResult KernelAttentionBackwardKeysOp::verify() {
 
 Cost KernelAttentionBackwardKeysOp::getCost(StepShape step) {
   return backwardCost(*this, 2, 2, step);
+}
+
+LogicalResult AttendBackwardOp::verify() {
+  StateType keys = getKeys().getType(), values = getValues().getType();
+  auto heads = static_cast<int64_t>(getHeads());
+  if (failed(verifyAttend(*this, getQuery(), keys, values, getOutput(), heads)))
+    return failure();
+  if (getOutputGradient().getType() != getOutput().getType())
+    return emitOpError() << "expects a gradient of the output's type "
+                         << getOutput().getType() << ", got "
+                         << getOutputGradient().getType();
+  if (getQueryGradient().getType() != getQuery().getType())
+    return emitOpError() << "expects a result like the queries "
+                         << getQuery().getType() << ", got "
+                         << getQueryGradient().getType();
+  if (failed(verifyStatistic(*this, "lse", getLse(), heads)) ||
+      failed(verifyStateGradient(*this, "keys", getKeyGradient(), keys)))
+    return failure();
+  return verifyStateGradient(*this, "values", getValueGradient(), values);
+}
+
+/// The queries' kernel takes three products for each pair, that of the keys
+/// four (arXiv 2205.14135, algorithm 4, without one kernel for both).
+Cost AttendBackwardOp::getCost(StepShape step) {
+  Cost cost = attendCost(*this, getKeys().getType(), getValues().getType(),
+                         getHeads(), step);
+  cost.flops = 2.0 * countPairs(getHeads(), step) *
+               static_cast<double>(4 * getKeys().getType().getShape()[1] +
+                                   3 * getValues().getType().getShape()[1]);
+  return cost;
 }

@@ -68,6 +68,103 @@ LogicalResult AccumulateOuterOp::verify() {
   return verifyOuter(*this, getGradient(), getOutputGradient(), getInput());
 }
 
+/// Checks that `gradient` is [columns of `values`].
+static LogicalResult verifySums(Operation *op, Value gradient, Value values) {
+  RankedTensorType type = typeOf(gradient);
+  if (type.getRank() != 1 || type.getDimSize(0) != typeOf(values).getDimSize(1))
+    return op->emitOpError() << "expects a gradient of "
+                             << typeOf(values).getDimSize(1)
+                             << " elements, got " << type;
+  return success();
+}
+
+LogicalResult AccumulateColumnsOp::verify() {
+  return verifySums(*this, getGradient(), getInput());
+}
+
+LogicalResult AccumulateNormOp::verify() {
+  if (typeOf(getInput()).getDimSize(1) !=
+      typeOf(getOutputGradient()).getDimSize(1))
+    return emitOpError() << "expects an input of "
+                         << typeOf(getOutputGradient()).getDimSize(1)
+                         << " columns, got " << getInput().getType();
+  return verifySums(*this, getGradient(), getInput());
+}
+
+LogicalResult AccumulateEmbeddingOp::verify() {
+  RankedTensorType type = typeOf(getGradient());
+  if (type.getRank() != 2 ||
+      type.getDimSize(1) != typeOf(getInput()).getDimSize(1))
+    return emitOpError() << "expects a gradient of "
+                         << typeOf(getInput()).getDimSize(1)
+                         << " columns, got " << type;
+  return success();
+}
+
+LogicalResult RmsNormBackwardOp::verify() {
+  if (getResult().getType() != getInput().getType())
+    return emitOpError() << "expects a result of the input's type "
+                         << getInput().getType() << ", got "
+                         << getResult().getType();
+  if (typeOf(getOutputGradient()).getDimSize(1) !=
+      typeOf(getInput()).getDimSize(1))
+    return emitOpError() << "expects a gradient of "
+                         << typeOf(getInput()).getDimSize(1)
+                         << " columns, got " << getOutputGradient().getType();
+  return verifySums(*this, getWeight(), getInput());
+}
+
+//===----------------------------------------------------------------------===//
+// Log-probabilities
+//===----------------------------------------------------------------------===//
+
+LogicalResult LogProbBackwardOp::verify() {
+  if (typeOf(getResult()).getDimSize(1) != typeOf(getLogits()).getDimSize(1))
+    return emitOpError() << "expects a result of "
+                         << typeOf(getLogits()).getDimSize(1)
+                         << " columns, got " << getResult().getType();
+  return success();
+}
+
+/// Checks that `weight` is [vocabulary, columns of `input`].
+static LogicalResult verifyHead(Operation *op, Value input, Value weight) {
+  RankedTensorType type = typeOf(weight);
+  if (type.getRank() != 2 ||
+      type.getDimSize(1) != typeOf(input).getDimSize(1))
+    return op->emitOpError() << "expects a weight of "
+                             << typeOf(input).getDimSize(1)
+                             << " columns, got " << type;
+  return success();
+}
+
+LogicalResult LinearLogProbOp::verify() {
+  return verifyHead(*this, getInput(), getWeight());
+}
+
+LogicalResult LinearLogProbBackwardOp::verify() {
+  if (getResult().getType() != getInput().getType())
+    return emitOpError() << "expects a result of the input's type "
+                         << getInput().getType() << ", got "
+                         << getResult().getType();
+  if (getGradient() &&
+      typeOf(getGradient()).getShape() != typeOf(getWeight()).getShape())
+    return emitOpError() << "expects a gradient of the weight's shape, got "
+                         << getGradient().getType();
+  return verifyHead(*this, getInput(), getWeight());
+}
+
+//===----------------------------------------------------------------------===//
+// Columns
+//===----------------------------------------------------------------------===//
+
+LogicalResult SwigluPairsBackwardOp::verify() {
+  int64_t columns = typeOf(getOutputGradient()).getDimSize(1);
+  if (columns % 16 || typeOf(getInput()).getDimSize(1) != 2 * columns)
+    return emitOpError() << "expects whole groups of 16 columns and twice as "
+                         << "many of the product, got " << getInput().getType();
+  return success();
+}
+
 LogicalResult SwigluPairsOp::verify() {
   int64_t columns = typeOf(getResult()).getDimSize(1);
   if (columns % 16 || typeOf(getInput()).getDimSize(1) != 2 * columns)

@@ -3,9 +3,14 @@
 #define DS_DIALECT_TRAINING_TD
 include "dialect/Weights.td"
 
-/// Values of rows: one for each row whose logits are asked for.
-def Ds_RowValue : TensorRankOf<[F32], [2]>;
-def Ds_RowTarget : TensorRankOf<[I32], [2]>;
+/// A matrix of one column: one value for each row.
+class Ds_Column<Type element, string summary>
+    : Type<And<[TensorRankOf<[element], [2]>.predicate,
+                CPred<"::llvm::cast<::mlir::RankedTensorType>($_self)"
+                      ".getDimSize(1) == 1">]>,
+           summary, "::mlir::RankedTensorType">;
+def Ds_RowValue : Ds_Column<F32, "one f32 for each row">;
+def Ds_RowTarget : Ds_Column<I32, "one token for each row">;
 def Ds_Gradient : TensorRankOf<[F32], [1, 2, 3]>;
 
 //===----------------------------------------------------------------------===//
@@ -71,12 +76,27 @@ def StopGradientOp : Ds_Op<"stop_gradient", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$input attr-dict `:` type($result)";
 }
 
+def SelectLessOp : Ds_Op<"select_less", [Pure, SameOperandsAndResultType]> {
+  let summary = "A value where one is less than another, zero elsewhere";
+  let description = [{
+    value where a < b, 0 elsewhere: how a gradient passes a minimum.
+
+    ```mlir
+    %y = ds.select_less %a, %b, %x : tensor<?x1xf32>
+    ```
+  }];
+  let arguments = (ins Ds_Matrix:$a, Ds_Matrix:$b, Ds_Matrix:$value);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = "$a `,` $b `,` $value attr-dict `:` type($result)";
+}
+
 //===----------------------------------------------------------------------===//
 // Log-probabilities
 //===----------------------------------------------------------------------===//
 
 def LogProbOp : Ds_Op<"log_prob", [Pure,
-    DeclareOpInterfaceMethods<DifferentiableInterface>]> {
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Logarithm of the probability of every row's target";
   let description = [{
     log softmax(logits x inverseTemperature)[target], and lse, the logarithm
@@ -97,7 +117,8 @@ def LogProbOp : Ds_Op<"log_prob", [Pure,
   }];
 }
 
-def LogProbBackwardOp : Ds_Op<"log_prob_backward", [Pure]> {
+def LogProbBackwardOp : Ds_Op<"log_prob_backward", [Pure,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Gradient of the logits of ds.log_prob";
   let description = [{
     inverseTemperature x gradient x (onehot(target) - softmax), rounded once to
@@ -117,11 +138,13 @@ def LogProbBackwardOp : Ds_Op<"log_prob_backward", [Pure]> {
     $logits `,` $targets `,` $inverseTemperature `,` $lse `,` $gradient
     attr-dict `:` functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
 def LinearLogProbOp : Ds_Op<"linear_log_prob", [Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
-    DeclareOpInterfaceMethods<DecompositionInterface>]> {
+    DeclareOpInterfaceMethods<DecompositionInterface>,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "ds.log_prob of the logits x W^T, which are never all in memory";
   let description = [{
     ```mlir
@@ -137,9 +160,11 @@ def LinearLogProbOp : Ds_Op<"linear_log_prob", [Pure,
     $input `,` $weight `,` $targets `,` $inverseTemperature attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
-def LinearLogProbBackwardOp : Ds_Op<"linear_log_prob_backward", []> {
+def LinearLogProbBackwardOp : Ds_Op<"linear_log_prob_backward", [
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Gradients of ds.linear_log_prob";
   let description = [{
     The gradient of x; that of the weight is added to `into`, if it is trained.
@@ -160,13 +185,15 @@ def LinearLogProbBackwardOp : Ds_Op<"linear_log_prob_backward", []> {
     $outputGradient (`into` $gradient^)? attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
 
-def LinearTOp : Ds_Op<"linear_t", [Pure]> {
+def LinearTOp : Ds_Op<"linear_t", [Pure,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "x W: the gradient of a linear's input";
   let description = [{
     x is [T, N], W is [N, K] as `ds.linear` takes it. The sum is taken in f32
@@ -183,7 +210,8 @@ def LinearTOp : Ds_Op<"linear_t", [Pure]> {
   let hasVerifier = 1;
 }
 
-def AccumulateOuterOp : Ds_Op<"accumulate_outer"> {
+def AccumulateOuterOp : Ds_Op<"accumulate_outer", [
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g += dy^T x: the gradient of a linear's weight";
   let description = [{
     g is [N, K], dy [T, N], x [T, K]. The sum over tokens is taken in f32 in
@@ -200,7 +228,8 @@ def AccumulateOuterOp : Ds_Op<"accumulate_outer"> {
   let hasVerifier = 1;
 }
 
-def AccumulateColumnsOp : Ds_Op<"accumulate_columns"> {
+def AccumulateColumnsOp : Ds_Op<"accumulate_columns", [
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g[n] += sum of d[t, n]: the gradient of a bias";
   let description = [{
     ```mlir
@@ -209,9 +238,11 @@ def AccumulateColumnsOp : Ds_Op<"accumulate_columns"> {
   }];
   let arguments = (ins Ds_Gradient:$gradient, Ds_Matrix:$input);
   let assemblyFormat = "$gradient `,` $input attr-dict `:` type(operands)";
+  let hasVerifier = 1;
 }
 
-def AccumulateEmbeddingOp : Ds_Op<"accumulate_embedding"> {
+def AccumulateEmbeddingOp : Ds_Op<"accumulate_embedding", [
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g[token of t] += d[t]: the gradient of an embedding";
   let description = [{
     In the order of the tokens.
@@ -224,13 +255,15 @@ def AccumulateEmbeddingOp : Ds_Op<"accumulate_embedding"> {
   let assemblyFormat = [{
     $gradient `,` $input `,` $seq attr-dict `:` type($gradient) `,` type($input)
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
 // Rows and elements
 //===----------------------------------------------------------------------===//
 
-def RmsNormBackwardOp : Ds_Op<"rms_norm_backward", [Pure]> {
+def RmsNormBackwardOp : Ds_Op<"rms_norm_backward", [Pure,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Gradient of the input of ds.rms_norm";
   let description = [{
     With r = 1 / sqrt(mean(x^2) + eps) and d = g dy, the result is
@@ -250,9 +283,11 @@ def RmsNormBackwardOp : Ds_Op<"rms_norm_backward", [Pure]> {
     $input `,` $weight `,` $outputGradient `eps` $eps attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
-def AccumulateNormOp : Ds_Op<"accumulate_norm"> {
+def AccumulateNormOp : Ds_Op<"accumulate_norm", [
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g[n] += sum of dy x r: the gradient of a norm's gain";
   let description = [{
     ```mlir
@@ -266,9 +301,11 @@ def AccumulateNormOp : Ds_Op<"accumulate_norm"> {
     $gradient `,` $outputGradient `,` $input `,` $rstd attr-dict `:`
     type(operands)
   }];
+  let hasVerifier = 1;
 }
 
-def SwigluBackwardOp : Ds_Op<"swiglu_backward", [Pure, SameOperandsAndResultType]> {
+def SwigluBackwardOp : Ds_Op<"swiglu_backward", [Pure, SameOperandsAndResultType,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Gradients of gate and up of ds.swiglu";
   let description = [{
     In f32, each rounded once.
@@ -284,7 +321,8 @@ def SwigluBackwardOp : Ds_Op<"swiglu_backward", [Pure, SameOperandsAndResultType
 }
 
 def SwigluPairsOp : Ds_Op<"swiglu_pairs", [Pure,
-    DeclareOpInterfaceMethods<DifferentiableInterface>]> {
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "silu(gate) * up of a product in packed order";
   let description = [{
     The operand is the product with a `paired` weight in its packed order: 16
@@ -302,7 +340,8 @@ def SwigluPairsOp : Ds_Op<"swiglu_pairs", [Pure,
 }
 
 def SwigluPairsBackwardOp : Ds_Op<"swiglu_pairs_backward", [Pure,
-    AllTypesMatch<["input", "result"]>]> {
+    AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Gradient of the product that ds.swiglu_pairs takes";
   let description = [{
     ```mlir
@@ -312,9 +351,11 @@ def SwigluPairsBackwardOp : Ds_Op<"swiglu_pairs_backward", [Pure,
   let arguments = (ins Ds_Matrix:$input, Ds_Matrix:$outputGradient);
   let results = (outs Ds_Matrix:$result);
   let assemblyFormat = "$input `,` $outputGradient attr-dict `:` type($input) `,` type($outputGradient)";
+  let hasVerifier = 1;
 }
 
-def ConcatColumnsOp : Ds_Op<"concat_columns", [Pure]> {
+def ConcatColumnsOp : Ds_Op<"concat_columns", [Pure,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Matrices side by side";
   let description = [{
     ```mlir
@@ -328,7 +369,8 @@ def ConcatColumnsOp : Ds_Op<"concat_columns", [Pure]> {
   let hasVerifier = 1;
 }
 
-def ScatterRowsOp : Ds_Op<"scatter_rows", [Pure, AllTypesMatch<["input", "result"]>]> {
+def ScatterRowsOp : Ds_Op<"scatter_rows", [Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The gradient of ds.select_rows";
   let description = [{
     Row out_rows[r] of the result is row r of the input; others are zero.
@@ -342,7 +384,8 @@ def ScatterRowsOp : Ds_Op<"scatter_rows", [Pure, AllTypesMatch<["input", "result
   let assemblyFormat = "$input `,` $seq attr-dict `:` type($result)";
 }
 
-def AttendBackwardOp : Ds_Op<"attend_backward", [Pure]> {
+def AttendBackwardOp : Ds_Op<"attend_backward", [Pure,
+    DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Gradients of ds.attend";
   let description = [{
     Of the queries, and of the keys and values of the step's tokens, token by
@@ -367,6 +410,7 @@ def AttendBackwardOp : Ds_Op<"attend_backward", [Pure]> {
     $seq `heads` $heads `scale` $scale attr-dict `:`
     functional-type(operands, results)
   }];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//

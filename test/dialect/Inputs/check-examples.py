@@ -14,6 +14,9 @@ ds.weight @layer.mlp.down {labels = ["{i}.down"], rows = array<i64: 64>} : tenso
 func.func private @layer(%x: tensor<?x64xf32>, %s: !ds.seq, %k: !ds.state<[2, 8], bf16>) -> (tensor<?x64xf32>, !ds.state<[2, 8], bf16>) {
   return %x, %k : tensor<?x64xf32>, !ds.state<[2, 8], bf16>
 }
+func.func private @head(%x: tensor<?x64xbf16> {ds.rows = "R"}, %t: tensor<?x1xi32> {ds.rows = "R"}, %i: tensor<?x1xf32> {ds.rows = "R"}) -> (tensor<?x1xf32>, tensor<?x1xf32>) {
+  return %i, %i : tensor<?x1xf32>, tensor<?x1xf32>
+}
 """
 
 

@@ -1,0 +1,112 @@
+//===- TrainingCost.cpp - Costs of losses and derivatives -----------------===//
+#include "dialect/KernelSupport.h"
+
+using namespace ds;
+using namespace ds::kernel;
+
+static double elementsOf(Value weight) {
+  return static_cast<double>(typeOf(weight).getNumElements());
+}
+
+/// `perElement` FLOPs for each of `rows` rows of `value`, and all matrices of
+/// `op` moved once.
+static Cost rowsCost(Operation *op, Value value, double perElement,
+                     int64_t rows) {
+  Cost cost;
+  cost.flops =
+      perElement * static_cast<double>(rows * typeOf(value).getDimSize(1));
+  for (ValueRange values :
+       {ValueRange(op->getOperands()), ValueRange(op->getResults())})
+    for (Value each : values)
+      if (auto type = dyn_cast<RankedTensorType>(each.getType()))
+        (type.hasStaticShape() ? cost.weightBytes : cost.activationBytes) +=
+            valueBytes(each, rows);
+  return cost;
+}
+
+/// `products` of a matrix [rows, N] or [rows, K] with `weight`.
+static Cost productCost(Operation *op, Value weight, double products,
+                        int64_t rows) {
+  Cost cost = rowsCost(op, op->getOperand(0), 0, rows);
+  cost.flops =
+      2.0 * products * static_cast<double>(rows) * elementsOf(weight);
+  return cost;
+}
+
+static int64_t rowsOf(Value matrix, StepShape step) {
+  return getRowSymbolOf(matrix) == "R" ? step.rows : step.tokens;
+}
+
+Cost LogProbOp::getCost(StepShape step) {
+  return rowsCost(*this, getLogits(), 20, step.rows);
+}
+
+Cost LogProbBackwardOp::getCost(StepShape step) {
+  return rowsCost(*this, getLogits(), 20, step.rows);
+}
+
+Cost LinearLogProbOp::getCost(StepShape step) {
+  return productCost(*this, getWeight(), 1, step.rows);
+}
+
+/// The logits once more, then the products that give both gradients.
+Cost LinearLogProbBackwardOp::getCost(StepShape step) {
+  return productCost(*this, getWeight(), getGradient() ? 3 : 2, step.rows);
+}
+
+Cost LinearTOp::getCost(StepShape step) {
+  return productCost(*this, getWeight(), 1, rowsOf(getInput(), step));
+}
+
+Cost AccumulateOuterOp::getCost(StepShape step) {
+  Cost cost = rowsCost(*this, getInput(), 0, rowsOf(getInput(), step));
+  cost.flops = 2.0 * static_cast<double>(rowsOf(getInput(), step)) *
+               elementsOf(getGradient());
+  cost.weightBytes *= 2; // Read and written.
+  return cost;
+}
+
+Cost AccumulateColumnsOp::getCost(StepShape step) {
+  return rowsCost(*this, getInput(), 1, rowsOf(getInput(), step));
+}
+
+Cost AccumulateNormOp::getCost(StepShape step) {
+  return rowsCost(*this, getInput(), 3, rowsOf(getInput(), step));
+}
+
+Cost AccumulateEmbeddingOp::getCost(StepShape step) {
+  Cost cost;
+  auto elements =
+      static_cast<double>(step.tokens * typeOf(getInput()).getDimSize(1));
+  cost.flops = elements;
+  cost.weightBytes = 8 * elements;
+  cost.activationBytes = valueBytes(getInput(), step.tokens);
+  return cost;
+}
+
+Cost RmsNormBackwardOp::getCost(StepShape step) {
+  return rowsCost(*this, getInput(), 10, rowsOf(getInput(), step));
+}
+
+Cost SwigluBackwardOp::getCost(StepShape step) {
+  return rowsCost(*this, getGate(), 12, rowsOf(getGate(), step));
+}
+
+Cost SwigluPairsOp::getCost(StepShape step) {
+  return rowsCost(*this, getResult(), 5, rowsOf(getInput(), step));
+}
+
+Cost SwigluPairsBackwardOp::getCost(StepShape step) {
+  return rowsCost(*this, getOutputGradient(), 12, rowsOf(getInput(), step));
+}
+
+Cost ConcatColumnsOp::getCost(StepShape step) {
+  return rowsCost(*this, getResult(), 0, rowsOf(getInputs().front(), step));
+}
+
+Cost ScatterRowsOp::getCost(StepShape step) {
+  Cost cost;
+  cost.activationBytes = valueBytes(getInput(), step.rows) +
+                         valueBytes(getResult(), step.tokens);
+  return cost;
+}
