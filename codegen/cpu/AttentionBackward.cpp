@@ -84,61 +84,61 @@ Value BackwardEmitter::getQueryIndex(Value row) {
 // Scores
 //===----------------------------------------------------------------------===//
 
-/// Steps that cover `columns` where operands are in pairs or not.
-static int64_t countSteps(int64_t columns, bool paired) {
-  return paired ? llvm::divideCeil(columns, 2) : columns;
+/// Products of a block of rows with `vectors` blocks of 16 positions of a page
+/// from `first` on, row by row.
+SmallVector<Value> BackwardEmitter::multiply(const PageOperands &operands,
+                                             Value row, int64_t first,
+                                             int64_t vectors) {
+  const PageOperands &o = operands;
+  int64_t together = o.paired ? 2 : 1;
+  int64_t stepBytes = shape.elementBytes() * together;
+  int64_t steps = llvm::divideCeil(o.columns, together);
+  Value rows = b.at(inScratch(o.leftAt), b.mul(row, o.leftStride));
+  Value right = b.at(o.right, first * o.blockBytes);
+  ProductBlock block(b, o.paired, shape.dot, shape.rowBlock, vectors);
+  return b.loop(b.c(0), b.c(steps), 1, block.zeros(),
+                [&](Value step, ValueRange carried) {
+                  Value left = b.at(rows, b.mul(step, stepBytes));
+                  Value lines = b.at(right, b.mul(step, shape.kVectorBytes));
+                  return block.step(
+                      carried,
+                      [&](int64_t r) { return b.at(left, r * o.leftStride); },
+                      [&](int64_t v) { return b.at(lines, v * o.blockBytes); });
+                });
 }
 
-/// Adds dO . v first and leaves it in scratch, then takes q . k to P and dS
-/// while it is in registers.
-void BackwardEmitter::emitScoreBlock(Value row, Value position, Value keys,
-                                     int64_t first, int64_t vectors) {
-  int64_t count = shape.rowBlock;
-  auto multiply = [&](int64_t leftAt, int64_t leftStride, Value right,
-                      int64_t blockBytes, bool paired, int64_t columns) {
-    int64_t stepBytes = shape.elementBytes() * (paired ? 2 : 1);
-    Value rows = b.at(inScratch(leftAt), b.mul(row, leftStride));
-    Value vector = b.at(right, first * blockBytes);
-    ProductBlock block(b, paired, shape.dot, count, vectors);
-    return b.loop(b.c(0), b.c(countSteps(columns, paired)), 1, block.zeros(),
-                  [&](Value step, ValueRange carried) {
-                    Value left = b.at(rows, b.mul(step, stepBytes));
-                    Value lines = b.at(vector, b.mul(step, shape.kVectorBytes));
-                    return block.step(
-                        carried,
-                        [&](int64_t r) { return b.at(left, r * leftStride); },
-                        [&](int64_t v) { return b.at(lines, v * blockBytes); });
-                  });
-  };
-  SmallVector<Value> products = multiply(
-      shape.gradientAt, shape.gradientStride, inScratch(shape.transposedAt),
-      shape.stepsOf(shape.values.dims) * shape.kVectorBytes, shape.dot,
-      shape.values.dims);
-  Value kept = inScratch(shape.productAt);
-  for (auto [i, product] : llvm::enumerate(products))
-    b.store(product, b.at(kept, static_cast<int64_t>(i) * 64));
-  SmallVector<Value> scores =
-      multiply(shape.queryAt, shape.queryStride, keys,
-               shape.keys.padded * kLanes * shape.keys.size,
-               shape.keys.isPaired(), shape.keys.dims);
-
-  SmallVector<int32_t> numbers;
-  for (int32_t i = 0; i < kLanes; ++i)
-    numbers.push_back(i);
-  Value lanes = arith::ConstantOp::create(
-      b.builder, b.loc,
-      DenseElementsAttr::get(b.vec(b.i32()), ArrayRef(numbers)));
-  auto positionsOf = [&](int64_t v) {
-    Value begin = arith::TruncIOp::create(
-        b.builder, b.loc, b.i32(), b.add(position, (first + v) * kLanes));
-    return b.add(b.splat(begin), lanes);
-  };
+/// Positions of `vectors` blocks of 16 from `begin` on: vector<16xi32>.
+static SmallVector<Value> makePositions(KernelBuilder &b, Value begin,
+                                        int64_t vectors) {
   SmallVector<Value> positions;
-  for (int64_t v = 0; v < vectors; ++v)
-    positions.push_back(positionsOf(v));
-  Value line = b.at(scratch, b.mul(row, 4));
+  for (int64_t v = 0; v < vectors; ++v) {
+    SmallVector<int32_t> lanes;
+    for (int64_t lane = 0; lane < kLanes; ++lane)
+      lanes.push_back(static_cast<int32_t>(v * kLanes + lane));
+    Value offsets = arith::ConstantOp::create(
+        b.builder, b.loc,
+        DenseElementsAttr::get(b.vec(b.i32()), ArrayRef(lanes)));
+    Value first = arith::TruncIOp::create(b.builder, b.loc, b.i32(), begin);
+    positions.push_back(b.add(b.splat(first), offsets));
+  }
+  return positions;
+}
+
+/// Leaves dO . v in scratch, then takes q . k to P and dS while it is in
+/// registers.
+void BackwardEmitter::emitScoreBlock(const PageOperands &values,
+                                     const PageOperands &keys, Value row,
+                                     Value position, int64_t first,
+                                     int64_t vectors) {
+  Value products = inScratch(shape.productAt);
+  for (auto [i, sum] : llvm::enumerate(multiply(values, row, first, vectors)))
+    b.store(sum, b.at(products, static_cast<int64_t>(i) * 64));
+  SmallVector<Value> scores = multiply(keys, row, first, vectors);
   SmallVector<Value> gradients(scores.size());
-  for (int64_t r = 0; r < count; ++r) {
+  SmallVector<Value> positions =
+      makePositions(b, b.add(position, first * kLanes), vectors);
+  Value line = b.at(scratch, b.mul(row, 4));
+  for (int64_t r = 0; r < shape.rowBlock; ++r) {
     auto stat = [&](int64_t array, Type type) {
       return b.splat(b.load(type, b.at(line, array + r * 4)));
     };
@@ -150,21 +150,32 @@ void BackwardEmitter::emitScoreBlock(Value row, Value position, Value keys,
       Value isSeen = b.less(positions[v], limit);
       Value p = b.exp(b.fma(scores[i], b.vf(shape.scale), negated));
       p = b.select(isSeen, p, b.zero());
-      Value product = b.load(b.vec(b.f32()), b.at(kept, i * 64));
+      Value product = b.load(b.vec(b.f32()), b.at(products, i * 64));
       Value d = b.mulf(b.mulf(p, b.subf(product, common)), b.vf(shape.scale));
       scores[i] = p;
       gradients[i] = b.select(isSeen, d, b.zero());
     }
   }
-  storeScores(row, count, first, vectors, scores, gradients);
+  storeScores(row, shape.rowBlock, first, vectors, scores, gradients);
 }
 
-void BackwardEmitter::emitScores(Value rows, Value position) {
-  Value keys = getHeadPage(shape.keys, keyState, position);
+void BackwardEmitter::emitScores(Value begin, Value rows, Value position) {
+  PageOperands values{shape.gradientAt,
+                      shape.gradientStride,
+                      inScratch(shape.transposedAt),
+                      shape.stepsOf(shape.values.dims) * shape.kVectorBytes,
+                      shape.dot,
+                      shape.values.dims};
+  PageOperands keys{shape.queryAt,
+                    shape.queryStride,
+                    getHeadPage(shape.keys, keyState, position),
+                    shape.keys.padded * kLanes * shape.keys.size,
+                    shape.keys.isPaired(),
+                    shape.keys.dims};
   int64_t vectors = b.target.wide ? kPageBlocks : 2;
   for (int64_t first = 0; first < kPageBlocks; first += vectors)
-    b.loop(b.c(0), rows, shape.rowBlock, [&](Value row) {
-      emitScoreBlock(row, position, keys, first, vectors);
+    b.loop(begin, rows, shape.rowBlock, [&](Value row) {
+      emitScoreBlock(values, keys, row, position, first, vectors);
     });
 }
 
@@ -185,7 +196,8 @@ void BackwardEmitter::accumulate(const Product &product, int64_t count,
       inits.push_back(b.load(b.vec(b.f32()), sumAt(r, v)));
   Value right = b.at(product.right, first * shape.kVectorBytes);
   SmallVector<Value> next = b.loop(
-      b.c(0), product.steps, 1, inits, [&](Value step, ValueRange carried) {
+      product.begin, product.steps, 1, inits,
+      [&](Value step, ValueRange carried) {
         Value left = b.at(product.left, b.mul(step, product.leftStep));
         Value lines = b.at(right, b.mul(step, product.rightStep));
         return block.step(

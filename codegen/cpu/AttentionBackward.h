@@ -53,7 +53,7 @@ struct BackwardShape {
   int64_t queryAt, gradientAt; ///< Rows of q and dO, k-values of products.
   int64_t limitAt; ///< i32: the first position that the row does not see.
   int64_t lseAt, deltaAt; ///< f32, lse negated.
-  int64_t productAt;      ///< dO . v of a block of scores.
+  int64_t productAt;      ///< dO . v of a block of scores, f32.
   int64_t transposedAt;   ///< The page's values in the view of keys.
   int64_t scratchBytes = 0;
 
@@ -114,21 +114,27 @@ protected:
   /// Row `row` of the sequence is the token at position row / group, head
   /// row % group of the group. Returns where it lies among [T, heads].
   Value getQueryIndex(Value row);
-  /// Copies rows [first, first + shape.rows) of the sequence to scratch with
-  /// what belongs to them; rows of earlier steps and rows from `last` on see
+  /// Copies rows [first, first + count) of the sequence to scratch with what
+  /// belongs to them; rows of earlier steps and rows from `last` on see
   /// nothing and are zeros.
-  void packRows(Value first, Value last);
-  /// Lays pairs of rows of `from` side by side: [rows / 2][vectors][16][2].
-  void packPairs(int64_t from, int64_t fromStride, int64_t to, int64_t vectors);
+  void packRows(Value first, Value count, Value last);
+  /// Lays `count` rows of `from` side by side in pairs, which become
+  /// [count / 2][vectors][16][2].
+  void packPairs(int64_t from, int64_t fromStride, int64_t to, Value count,
+                 int64_t vectors);
+  /// `rows`, rounded up to whole blocks.
+  Value padRows(Value rows) {
+    return b.mul(b.ceilDiv(rows, shape.rowBlock), shape.rowBlock);
+  }
   /// Transposes the values of the page at `position` into the view of keys.
   void transposeValues(Value position);
   /// Transposes the keys of the page into the view of values, at `to`; what
   /// lies beyond `end` becomes zero.
   void transposeKeys(Value position, int64_t to);
 
-  /// Computes P and dS of `rows` rows (padded) with the page at `position`
-  /// and passes them on in blocks.
-  void emitScores(Value rows, Value position);
+  /// Computes P and dS of the rows from `begin` to `rows`, both padded, with
+  /// the page at `position` and passes them on in blocks.
+  void emitScores(Value begin, Value rows, Value position);
   /// Takes P and dS of rows [row, row + count) and vectors [first, ...) of the
   /// page, row by row.
   virtual void storeScores(Value row, int64_t count, int64_t first,
@@ -143,8 +149,8 @@ protected:
     int64_t leftStep; ///< and from step to step.
     Value right;      ///< [steps][vectors][16] for a step's k-values.
     int64_t rightStep;
-    Value steps;
-    Value sums; ///< f32, [rows] of sumStride bytes.
+    Value begin, steps; ///< The first step and the end of them.
+    Value sums;         ///< f32, [rows] of sumStride bytes.
     int64_t sumStride;
   };
   void accumulate(const Product &product, int64_t count, int64_t first,
@@ -159,7 +165,18 @@ private:
                Type rounded);
   void transpose(Value from, int64_t fromStep, bool paired, Value mask,
                  Value to, int64_t toStep);
-  void emitScoreBlock(Value row, Value position, Value keys, int64_t first,
+  /// A product of rows in scratch with a page.
+  struct PageOperands {
+    int64_t leftAt, leftStride;
+    Value right;        ///< Blocks of 16 positions, [steps][16].
+    int64_t blockBytes; ///< From block to block.
+    bool paired;        ///< Whether `right` holds pairs along the sum.
+    int64_t columns;    ///< Length of the sum.
+  };
+  SmallVector<Value> multiply(const PageOperands &operands, Value row,
+                              int64_t first, int64_t vectors);
+  void emitScoreBlock(const PageOperands &values, const PageOperands &keys,
+                      Value row, Value position, int64_t first,
                       int64_t vectors);
 };
 

@@ -59,8 +59,9 @@ private:
                    ArrayRef<Value> gradients) override;
   void storeRows(int64_t into, Value row, int64_t count, int64_t first,
                  int64_t vectors, ArrayRef<Value> values, Type element);
-  void addProducts(int64_t left, Value right, int64_t rightStep, int64_t sumAt,
-                   int64_t sumStride, int64_t columns);
+  void addProducts(Value rows, Value skipped, int64_t left, Value right,
+                   int64_t rightStep, int64_t sumAt, int64_t sumStride,
+                   int64_t columns);
   void storeResults(Value result, int64_t sumAt, int64_t sumStride,
                     const StateLayout &layout, Value position);
 };
@@ -110,24 +111,26 @@ void KeysEmitter::emitPage(Value position) {
 }
 
 void KeysEmitter::emitChunk(Value first, Value last, Value position) {
-  packRows(first, last);
+  Value rows = b.min(b.c(shape.rows), padRows(b.sub(last, first)));
+  packRows(first, rows, last);
   Value queries = inScratch(shape.queryAt);
   Value gradients = inScratch(shape.gradientAt);
   int64_t queryStep = shape.queryStride, gradientStep = shape.gradientStride;
   if (shape.dot) {
-    packPairs(shape.queryAt, shape.queryStride, shape.queryPairsAt,
+    packPairs(shape.queryAt, shape.queryStride, shape.queryPairsAt, rows,
               shape.keyVectors);
     packPairs(shape.gradientAt, shape.gradientStride, shape.gradientPairsAt,
-              shape.valueVectors);
+              rows, shape.valueVectors);
     queries = inScratch(shape.queryPairsAt);
     gradients = inScratch(shape.gradientPairsAt);
     queryStep = shape.keyVectors * shape.kVectorBytes;
     gradientStep = shape.valueVectors * shape.kVectorBytes;
   }
-  emitScores(b.c(shape.rows), position);
-  addProducts(shape.probabilityAt, gradients, gradientStep, shape.valueSumAt,
-              shape.valueSumStride, shape.valueVectors);
-  addProducts(shape.scoreAt, queries, queryStep, shape.keySumAt,
+  emitScores(b.c(0), rows, position);
+  Value skipped = b.sub(first, b.mul(position, shape.group));
+  addProducts(rows, skipped, shape.probabilityAt, gradients, gradientStep,
+              shape.valueSumAt, shape.valueSumStride, shape.valueVectors);
+  addProducts(rows, skipped, shape.scoreAt, queries, queryStep, shape.keySumAt,
               shape.keySumStride, shape.keyVectors);
 }
 
@@ -154,10 +157,10 @@ void KeysEmitter::storeScores(Value row, int64_t count, int64_t first,
             shape.keys.element);
 }
 
-/// sums[p] += left[rows][p] right[rows] over the chunk's rows.
-void KeysEmitter::addProducts(int64_t left, Value right, int64_t rightStep,
-                              int64_t sumAt, int64_t sumStride,
-                              int64_t columns) {
+/// sums[p] += left[rows][p] right[rows] over the chunk's rows that see p.
+void KeysEmitter::addProducts(Value rows, Value skipped, int64_t left,
+                              Value right, int64_t rightStep, int64_t sumAt,
+                              int64_t sumStride, int64_t columns) {
   int64_t most = b.target.wide ? 8 : 4;
   for (int64_t first = 0; first < columns; first += most) {
     int64_t vectors = std::min(most, columns - first);
@@ -169,7 +172,10 @@ void KeysEmitter::addProducts(int64_t left, Value right, int64_t rightStep,
       product.leftStep = shape.rowBytes() * shape.together();
       product.right = right;
       product.rightStep = rightStep;
-      product.steps = b.c(shape.rows / shape.together());
+      // The chunk's first row is `skipped` rows after the page's first token.
+      Value unseeing = b.sub(b.mul(position, shape.group), skipped);
+      product.begin = b.div(b.max(b.c(0), unseeing), shape.together());
+      product.steps = b.div(rows, shape.together());
       product.sums = b.at(inScratch(sumAt), b.mul(position, sumStride));
       product.sumStride = sumStride;
       accumulate(product, count, first, vectors);

@@ -31,9 +31,9 @@ void BackwardEmitter::packRow(Value to, Value from, Type element,
   }
 }
 
-void BackwardEmitter::packRows(Value first, Value last) {
+void BackwardEmitter::packRows(Value first, Value count, Value last) {
   int64_t keyDims = shape.keys.dims, valueDims = shape.values.dims;
-  b.loop(b.c(0), b.c(shape.rows), 1, [&](Value row) {
+  b.loop(b.c(0), count, 1, [&](Value row) {
     Value at = b.add(first, row);
     Value toQuery =
         b.at(inScratch(shape.queryAt), b.mul(row, shape.queryStride));
@@ -97,8 +97,8 @@ Value BackwardEmitter::makePairs(Value even, Value odd) {
 }
 
 void BackwardEmitter::packPairs(int64_t from, int64_t fromStride, int64_t to,
-                                int64_t vectors) {
-  b.loop(b.c(0), b.c(shape.rows / 2), 1, [&](Value pair) {
+                                Value count, int64_t vectors) {
+  b.loop(b.c(0), b.div(count, 2), 1, [&](Value pair) {
     Value rows = b.at(inScratch(from), b.mul(pair, 2 * fromStride));
     Value into = b.at(inScratch(to), b.mul(pair, vectors * shape.kVectorBytes));
     for (int64_t v = 0; v < vectors; ++v) {

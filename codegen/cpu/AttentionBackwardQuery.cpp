@@ -61,7 +61,7 @@ private:
   void storeScores(Value row, int64_t count, int64_t first, int64_t vectors,
                    ArrayRef<Value> probabilities,
                    ArrayRef<Value> gradients) override;
-  void addProducts(Value position);
+  void addProducts(Value begin, Value position);
   void storeResults();
 };
 } // namespace
@@ -95,8 +95,8 @@ void QueryEmitter::emitBlock(Value block) {
   Value stop = b.min(b.add(begin, shape.tokens), end);
   first = b.mul(begin, shape.group);
   last = b.mul(stop, shape.group);
-  padded = b.mul(b.ceilDiv(b.sub(last, first), shape.rowBlock), shape.rowBlock);
-  packRows(first, last);
+  padded = padRows(b.sub(last, first));
+  packRows(first, padded, last);
   b.loop(b.c(0), b.mul(padded, shape.sumStride), kLanes * 4, [&](Value at) {
     b.store(b.zero(), b.at(inScratch(shape.sumAt), at));
   });
@@ -108,8 +108,11 @@ void QueryEmitter::emitBlock(Value block) {
 void QueryEmitter::emitPage(Value position) {
   transposeValues(position);
   transposeKeys(position, shape.keysAt);
-  emitScores(padded, position);
-  addProducts(position);
+  // Rows of tokens before the page see nothing of it.
+  Value seeing = b.max(b.c(0), b.sub(b.mul(position, shape.group), first));
+  Value begin = b.mul(b.div(seeing, shape.rowBlock), shape.rowBlock);
+  emitScores(begin, padded, position);
+  addProducts(begin, position);
 }
 
 void QueryEmitter::storeScores(Value row, int64_t count, int64_t first,
@@ -136,14 +139,18 @@ static int64_t chooseRows(const KernelBuilder &b, const BackwardShape &shape,
   return rows;
 }
 
-/// dq += dS k over the page's positions.
-void QueryEmitter::addProducts(Value position) {
+/// dq += dS k over the page's positions that a block of rows sees, for the
+/// rows from `begin` on.
+void QueryEmitter::addProducts(Value begin, Value position) {
   int64_t most = b.target.wide ? 8 : 4;
-  Value positions = b.min(b.sub(end, position), b.c(kPagePositions));
-  for (int64_t first = 0; first < shape.keyVectors; first += most) {
-    int64_t vectors = std::min(most, shape.keyVectors - first);
+  for (int64_t vector = 0; vector < shape.keyVectors; vector += most) {
+    int64_t vectors = std::min(most, shape.keyVectors - vector);
     int64_t count = chooseRows(b, shape, vectors);
-    b.loop(b.c(0), padded, count, [&](Value row) {
+    b.loop(begin, padded, count, [&](Value row) {
+      Value seen =
+          b.add(b.div(b.add(first, b.add(row, count - 1)), shape.group), 1);
+      Value positions = b.max(b.c(0), b.min(b.sub(b.min(seen, end), position),
+                                            b.c(kPagePositions)));
       Product product;
       product.left =
           b.at(inScratch(shape.scoreAt), b.mul(row, shape.scoreStride));
@@ -151,10 +158,11 @@ void QueryEmitter::addProducts(Value position) {
       product.leftStep = shape.elementBytes() * shape.together();
       product.right = inScratch(shape.keysAt);
       product.rightStep = shape.keyVectors * shape.kVectorBytes;
+      product.begin = b.c(0);
       product.steps = b.ceilDiv(positions, shape.together());
       product.sums = b.at(inScratch(shape.sumAt), b.mul(row, shape.sumStride));
       product.sumStride = shape.sumStride;
-      accumulate(product, count, first, vectors);
+      accumulate(product, count, vector, vectors);
     });
   }
 }
