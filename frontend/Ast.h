@@ -116,8 +116,9 @@ struct ListExpr : ExprBase<Expr::List> {
 // Types
 //===----------------------------------------------------------------------===//
 
-/// `int`, `dim`, `float`, `bool`, `string`, `seq`, a config's name; or, with
-/// brackets, a tensor `f32[T, D]` or `[T, D]` or, in a config, a list `[int]`.
+/// `int`, `dim`, `float`, `bool`, `string`, `seq`, `model`, a config's name;
+/// or, with brackets, a tensor `f32[T, D]` or `[T, D]` or, in a config, a list
+/// `[int]`.
 /// `?` after it admits null.
 struct TypeExpr {
   llvm::SMLoc loc;
@@ -140,6 +141,7 @@ struct Item {
     Weight,
     State,
     Use,
+    Input,
     Fn,
     Assign,
     Return,
@@ -204,13 +206,15 @@ struct Label {
 };
 
 /// `weight name : [N, K] "label"`, `... concat("a", "b")` or
-/// `weight name = other`.
+/// `weight name = other`; after the labels how it is trained, such as
+/// `init = normal(0.02), decay = false`.
 struct Weight : ItemBase<Item::Weight> {
   using ItemBase::ItemBase;
   Ident name;
   TypeExpr type;
   std::vector<Label> labels;
-  Ident tied; ///< The other weight that it is.
+  std::vector<Argument> options; ///< With names.
+  Ident tied;                    ///< The other weight that it is.
 };
 
 /// `state name : [Hk, Dh]`.
@@ -230,6 +234,13 @@ struct Use : ItemBase<Item::Use> {
   Ident module;
   std::vector<ExprPtr> args;
   llvm::StringRef label; ///< With quotes, or empty.
+};
+
+/// `input name : f32[Tout, 1]`: what the trainer gives an objective.
+struct Input : ItemBase<Item::Input> {
+  using ItemBase::ItemBase;
+  Ident name;
+  TypeExpr type;
 };
 
 struct Param {
@@ -280,16 +291,22 @@ struct For : ItemBase<Item::For> {
 // Files
 //===----------------------------------------------------------------------===//
 
-/// `config`, `module` or `model`.
+/// `config`, `module`, `model` or `objective`.
 struct Decl {
-  enum Kind { Config, Module, Model };
+  enum Kind { Config, Module, Model, Objective };
   Kind kind;
   llvm::SMLoc loc, end;
   Ident name;
-  std::vector<Param> params;           ///< Of a module or model.
+  std::vector<Param> params;           ///< Of all but a config.
   std::vector<llvm::StringRef> serves; ///< Of a model, with quotes.
   Block body;
 };
+
+/// Returns the word that begins declarations of a kind.
+inline llvm::StringRef getWord(Decl::Kind kind) {
+  static const char *const words[] = {"config", "module", "model", "objective"};
+  return words[kind];
+}
 
 struct File {
   std::vector<std::unique_ptr<Decl>> decls;

@@ -55,13 +55,10 @@ void Dumper::dumpParams(const std::vector<Param> &params) {
 }
 
 void Dumper::dump(const Decl &decl) {
-  StringRef kind = decl.kind == Decl::Config   ? "config "
-                   : decl.kind == Decl::Module ? "module "
-                                               : "model ";
   std::string serves;
   for (StringRef type : decl.serves)
     serves += (serves.empty() ? " serves " : ", ") + type.str();
-  node(kind + decl.name.name + serves, decl.loc);
+  node(getWord(decl.kind) + " " + decl.name.name + serves, decl.loc);
   dumpParams(decl.params);
   dump(decl.body);
 }
@@ -141,9 +138,15 @@ void Dumper::dumpDecl(const Item &item) {
       node("label " + label.text, label.getLoc());
       child(label.rows);
     }
+    for (const Argument &option : weight->options) {
+      node("option " + option.name.name, option.name.getLoc());
+      child(option.value);
+    }
     --level;
   } else if (auto *state = llvm::dyn_cast<State>(&item)) {
     node("state " + state->name.name + ": " + spell(state->type), state->loc);
+  } else if (auto *input = llvm::dyn_cast<Input>(&item)) {
+    node("input " + input->name.name + ": " + spell(input->type), input->loc);
   } else if (auto *use = llvm::dyn_cast<Use>(&item)) {
     std::string index = use->index ? " index " + use->index.name.str() : "";
     node("use " + use->name.name + index + " of " + use->module.name +

@@ -16,14 +16,14 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
   auto *name = llvm::dyn_cast<NameExpr>(callee);
   bool isIndexed = callee != call.callee.get();
   if (name && !isIndexed)
-    if (const OpInfo *op = findOp(name->text))
+    if (const OpInfo *op = findOp(name->text, getOpSet()))
       return {checkOp(call, *op, scope)};
   Symbol *symbol = name ? scope.find(name->text) : nullptr;
   if (!symbol) {
-    std::vector<StringRef> names = getOpNames();
+    std::vector<StringRef> names = getOpNames(getOpSet());
     for (Scope *each = &scope; each; each = each->parent)
       for (const auto &entry : each->symbols)
-        if (entry.second.type.part)
+        if (entry.second.type.part || entry.second.type.kind == DslType::Model)
           names.push_back(entry.first());
     diag.error(callee->loc, "unknown operation or part '" + spell(*callee) +
                                 "'" + suggest(spell(*callee), names));
@@ -34,6 +34,8 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
   symbol->used = true;
   if (symbol->type.isInvalid())
     return {DslType()};
+  if (symbol->type.kind == DslType::Model && !isIndexed)
+    return {checkModelCall(call, name->text, scope)};
   if (!symbol->type.part) {
     diag.error(callee->loc, "expects an operation or a part, got '" +
                                 name->text + "', which is " +

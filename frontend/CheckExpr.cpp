@@ -57,10 +57,12 @@ DslType Checker::checkName(const NameExpr &expr, Scope &scope) {
   Symbol *symbol = lookup({expr.text}, scope);
   if (!symbol)
     return {};
-  if (!symbol->type.part)
+  bool isModel = symbol->type.kind == DslType::Model;
+  if (!symbol->type.part && !isModel)
     return symbol->type;
-  diag.error(expr.loc, "expects a value, got part '" + expr.text +
-                           "', which is to be called");
+  diag.error(expr.loc, "expects a value, got " +
+                           Twine(isModel ? "model" : "part") + " '" +
+                           expr.text + "', which is to be called");
   return {};
 }
 
@@ -88,6 +90,8 @@ DslType Checker::checkUnary(const UnaryExpr &expr, Scope &scope) {
     return type.kind == DslType::Bool
                ? DslType(DslType::Bool)
                : mismatch(*expr.operand, "a bool after '!'", type);
+  if (inObjective() && type.kind == DslType::Tensor)
+    return type;
   return type.isNumber() ? DslType(type.kind)
                          : mismatch(*expr.operand, "a number after '-'", type);
 }
@@ -109,6 +113,8 @@ DslType Checker::checkBinary(const BinaryExpr &expr, Scope &scope) {
   if (left.isInvalid() || right.isInvalid())
     return {};
   StringRef op = expr.op;
+  if (inObjective() && (left.hasDims() || right.hasDims()))
+    return checkArithmetic(expr, left, right);
   if (op == "+" && left.hasDims())
     return checkSum(expr, left, right);
   if (op == "&&" || op == "||") {

@@ -8,14 +8,15 @@ using llvm::StringRef;
 using llvm::Twine;
 
 void Checker::checkFn(const Fn &fn, Scope &scope) {
-  ModuleInfo &info = modules[module->name.name];
-  if (fn.name.name != "forward") {
-    diag.error(fn.name.getLoc(), "expects a function called 'forward', got '" +
-                                     fn.name.name + "'");
+  ModuleInfo &info = inObjective() ? objective : modules[module->name.name];
+  StringRef name = inObjective() ? "loss" : "forward";
+  if (fn.name.name != name) {
+    diag.error(fn.name.getLoc(), "expects a function called '" + name +
+                                     "', got '" + fn.name.name + "'");
     return;
   }
   if (info.signature.valid) {
-    diag.error(fn.name.getLoc(), "'forward' is declared twice");
+    diag.error(fn.name.getLoc(), "'" + name + "' is declared twice");
     return;
   }
   Scope inner;
@@ -24,12 +25,14 @@ void Checker::checkFn(const Fn &fn, Scope &scope) {
   checkSignature(fn, inner, own);
   if (module->kind == Decl::Model)
     checkEntry(fn, own);
+  if (module->kind == Decl::Objective)
+    checkLoss(fn, own);
   signature = &own;
   returned = false;
   checkStatements(fn.body, inner);
   if (!returned)
     diag.error(fn.name.getLoc(),
-               "expects 'return' at the end of every path of 'forward'");
+               "expects 'return' at the end of every path of '" + name + "'");
   signature = nullptr;
   info.signature = own;
 }

@@ -69,6 +69,8 @@ void Checker::checkItem(const Item &item, Scope &scope) {
     return checkState(llvm::cast<State>(item), scope);
   case Item::Use:
     return checkUse(llvm::cast<Use>(item), scope);
+  case Item::Input:
+    return checkInput(llvm::cast<Input>(item), scope);
   case Item::Fn:
     if (!branches.empty())
       diag.error(item.loc, "expects 'fn' outside 'if'");
@@ -92,17 +94,20 @@ void Checker::checkUnused(Scope &scope) {
   std::vector<std::pair<const char *, StringRef>> unused;
   for (const auto &entry : scope.symbols) {
     const Symbol &symbol = entry.second;
-    StringRef kind = symbol.type.kind == DslType::Weight  ? "weight"
-                     : symbol.type.kind == DslType::State ? "state"
-                     : symbol.type.part                   ? "part"
-                                                          : "";
+    StringRef kind = symbol.type.kind == DslType::Weight   ? "weight"
+                     : symbol.type.kind == DslType::State  ? "state"
+                     : symbol.type.part                    ? "part"
+                     : symbol.type.kind == DslType::Model  ? "model"
+                     : symbol.type.kind == DslType::Tensor ? "input"
+                                                           : "";
     if (!symbol.used && !kind.empty())
       unused.emplace_back(symbol.loc.getPointer(), kind);
   }
   llvm::sort(unused);
   for (const auto &[place, kind] : unused)
     diag.error(llvm::SMLoc::getFromPointer(place),
-               "expects 'forward' to use this " + kind);
+               "expects '" + Twine(inObjective() ? "loss" : "forward") +
+                   "' to use this " + kind);
 }
 
 //===----------------------------------------------------------------------===//
@@ -165,6 +170,7 @@ void Checker::checkWeight(const Weight &weight, Scope &scope) {
     if (symbol.type.dims.size() > 2)
       diag.error(weight.type.loc, "expects a weight of one or two dimensions");
   }
+  checkOptions(weight, scope);
   declare(scope, weight.name, symbol);
 }
 

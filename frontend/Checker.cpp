@@ -14,29 +14,32 @@ const Decl *Checker::check() {
       continue;
     if (decl->kind == Decl::Config)
       checkConfig(*decl);
+    else if (decl->kind == Decl::Objective)
+      checkObjective(*decl);
     else
       checkModule(*decl);
   }
-  const Decl *model = findModel();
-  return diag.hasErrors() ? nullptr : model;
+  const Decl *subject = findSubject();
+  return diag.hasErrors() ? nullptr : subject;
 }
 
-const Decl *Checker::findModel() {
-  const Decl *model = nullptr;
+const Decl *Checker::findSubject() {
+  const Decl *subject = nullptr;
   for (const std::unique_ptr<Decl> &decl : file.decls) {
-    if (decl->kind != Decl::Model)
+    if (decl->kind != Decl::Model && decl->kind != Decl::Objective)
       continue;
-    if (!model) {
-      model = decl.get();
+    if (!subject) {
+      subject = decl.get();
       continue;
     }
-    diag.error(decl->loc, "expects one model in a file");
-    diag.note(model->loc, "the first one is here");
+    diag.error(decl->loc, "expects one model or objective in a file");
+    diag.note(subject->loc, "the first one is here");
   }
-  if (!model && !diag.hasErrors())
+  if (!subject && !diag.hasErrors())
     diag.error("expects a model in the file, such as "
-               "'model Llama(c: Llama) serves \"llama\" {...}'");
-  return model;
+               "'model Llama(c: Llama) serves \"llama\" {...}', or an "
+               "objective");
+  return subject;
 }
 
 bool Checker::declareDecl(const Decl &decl) {
@@ -80,7 +83,7 @@ bool Checker::isFree(const Ident &name) {
                                      : "the rows whose logits are asked for"));
     return false;
   }
-  if (findOp(name.name)) {
+  if (findOp(name.name, getOpSet())) {
     diag.error(name.getLoc(), "expects another name than '" + name.name +
                                   "', which is an operation");
     return false;

@@ -16,7 +16,8 @@ class Checker {
 public:
   Checker(const ast::File &file, Diagnostics &diag) : file(file), diag(diag) {}
 
-  /// Checks the whole file. Returns its model, or null after an error.
+  /// Checks the whole file. Returns its model or objective, or null after an
+  /// error.
   const ast::Decl *check();
 
 private:
@@ -50,7 +51,7 @@ private:
   using Arguments = llvm::StringMap<Dim>;
 
   // Checker.cpp: declarations of the file, names.
-  const ast::Decl *findModel();
+  const ast::Decl *findSubject();
   bool declareDecl(const ast::Decl &decl);
   void declare(Scope &scope, const ast::Ident &name, Symbol symbol);
   bool isExclusive(const Symbol &a, const Symbol &b) const;
@@ -82,6 +83,23 @@ private:
                         Signature *signature);
   void checkSignature(const ast::Fn &fn, Scope &scope, Signature &signature);
   void checkEntry(const ast::Fn &fn, const Signature &signature);
+
+  // CheckTraining.cpp: objectives, and how weights are trained.
+  void checkObjective(const ast::Decl &objective);
+  void checkInput(const ast::Input &input, Scope &scope);
+  void checkOptions(const ast::Weight &weight, Scope &scope);
+  void checkInit(const ast::Expr &value, Scope &scope);
+  void checkLoss(const ast::Fn &fn, const Signature &signature);
+  DslType checkModelCall(const ast::CallExpr &call, llvm::StringRef name,
+                         Scope &scope);
+  DslType checkArithmetic(const ast::BinaryExpr &expr, const DslType &left,
+                          const DslType &right);
+  bool inObjective() const {
+    return module && module->kind == ast::Decl::Objective;
+  }
+  OpSet getOpSet() const {
+    return inObjective() ? OpSet::Objective : OpSet::Module;
+  }
 
   // CheckFn.cpp: statements.
   void checkFn(const ast::Fn &fn, Scope &scope);
@@ -130,6 +148,7 @@ private:
   Diagnostics &diag;
   llvm::StringMap<const ast::Decl *> decls;
   llvm::StringMap<ModuleInfo> modules;
+  ModuleInfo objective; // The one being checked.
   std::map<const ast::Decl *, Scope> configs;
   std::map<const ast::Use *, Arguments> useArguments;
   std::vector<std::pair<const ast::If *, bool>> branches;

@@ -18,9 +18,10 @@ bool DslType::operator==(const DslType &other) const {
 }
 
 static const char *getName(DslType::Kind kind) {
-  static const char *const names[] = {
-      "invalid", "null", "bool",   "int",    "float", "string", "list",
-      "record",  "seq",  "tensor", "weight", "state", "part",   "stack"};
+  static const char *const names[] = {"invalid", "null",   "bool",   "int",
+                                      "float",   "string", "list",   "record",
+                                      "seq",     "tensor", "weight", "state",
+                                      "part",    "stack",  "model",  "targets"};
   return names[kind];
 }
 

@@ -27,7 +27,10 @@ struct DslType {
     State,
     // A part declared by `use`, and a stack of them.
     Part,
-    Stack
+    Stack,
+    // What an objective is told: a model, and the next token of each row.
+    Model,
+    Targets
   };
   Kind kind = Invalid;
   bool nullable = false;

@@ -146,7 +146,14 @@ static Row getWeightRow(const Weight &weight) {
   }
   if (weight.labels.size() > 1 || weight.labels[0].rows)
     labels = "concat(" + labels + ")";
-  return {name, ": " + spell(weight.type), labels};
+  Row row = {name, ": " + spell(weight.type), labels};
+  std::string options;
+  for (const Argument &option : weight.options)
+    options += (options.empty() ? "" : ", ") + option.name.name.str() + " = " +
+               spell(*option.value);
+  if (!options.empty())
+    row.push_back(options);
+  return row;
 }
 
 static Row getUseRow(const Use &use) {
@@ -182,6 +189,10 @@ static Row getRow(const Item &item) {
   case Item::State: {
     const auto &state = llvm::cast<State>(item);
     return {"state " + state.name.name.str(), ": " + spell(state.type)};
+  }
+  case Item::Input: {
+    const auto &input = llvm::cast<Input>(item);
+    return {"input " + input.name.name.str(), ": " + spell(input.type)};
   }
   case Item::Use:
     return getUseRow(llvm::cast<Use>(item));
@@ -355,10 +366,8 @@ void Formatter::formatIf(const If &item, unsigned level) {
 
 void Formatter::formatDecl(const Decl &decl) {
   begin(decl.loc.getPointer(), 0);
-  std::string head = decl.kind == Decl::Config   ? "config "
-                     : decl.kind == Decl::Module ? "module "
-                                                 : "model ";
-  head += decl.name.name.str();
+  std::string head =
+      getWord(decl.kind).str() + " " + decl.name.name.str();
   if (decl.kind != Decl::Config)
     head += spellParams(decl.params);
   if (decl.kind == Decl::Model)

@@ -81,21 +81,42 @@ static const ast::Decl *findConfig(const ast::File &file,
 
 static void loadDialects(MLIRContext &context) {
   context.loadDialect<DsDialect, arith::ArithDialect, func::FuncDialect,
-                      tensor::TensorDialect>();
+                      math::MathDialect, tensor::TensorDialect>();
+}
+
+/// Parses and checks a text, which has to be a model or an objective. Null
+/// after an error.
+static const ast::Decl *checkText(const SourceText &source,
+                                  ast::Decl::Kind kind, Session &session,
+                                  ast::File &file) {
+  Diagnostics &diag = session.diag;
+  file = parse(session.add(source), diag);
+  const ast::Decl *decl =
+      diag.hasErrors() ? nullptr : Checker(file, diag).check();
+  if (!decl || decl->kind == kind)
+    return decl;
+  diag.error(decl->loc,
+             "expects " + source.name + " to hold " +
+                 (kind == ast::Decl::Model ? "a model" : "an objective"));
+  return nullptr;
 }
 
 OwningOpRef<ModuleOp> ds::compileModel(MLIRContext &context,
                                        const SourceText &spec,
                                        const SourceText &config,
-                                       bool computeF32, llvm::raw_ostream &os) {
+                                       bool computeF32, llvm::raw_ostream &os,
+                                       const SourceText *objectiveText) {
   loadDialects(context);
   Session session(os);
   Diagnostics &diag = session.diag;
-  ast::File file = parse(session.add(spec), diag);
-  const ast::Decl *model =
-      diag.hasErrors() ? nullptr : Checker(file, diag).check();
+  ast::File file, objectiveFile;
+  const ast::Decl *model = checkText(spec, ast::Decl::Model, session, file);
+  const ast::Decl *objective = nullptr;
+  if (objectiveText)
+    objective =
+        checkText(*objectiveText, ast::Decl::Objective, session, objectiveFile);
   std::optional<json::Value> object = json::parse(session.add(config), diag);
-  if (!model || !object)
+  if (!model || !object || diag.hasErrors())
     return {};
   if (object->kind != json::Value::Object) {
     diag.error(object->loc,
@@ -119,8 +140,9 @@ OwningOpRef<ModuleOp> ds::compileModel(MLIRContext &context,
   mlir::Type compute = builder.getBF16Type();
   if (computeF32)
     compute = builder.getF32Type();
-  OwningOpRef<ModuleOp> module = Generator(context, instantiator, diag, compute)
-                                     .generate(*instance, *modelType);
+  OwningOpRef<ModuleOp> module =
+      Generator(context, instantiator, diag, compute)
+          .generate(*instance, *modelType, objective);
   return diag.hasErrors() ? OwningOpRef<ModuleOp>() : std::move(module);
 }
 
@@ -131,8 +153,17 @@ OwningOpRef<ModuleOp> ds::compileModel(MLIRContext &context,
   std::optional<std::string> config = readFile(options.configPath, os);
   if (!spec || !config)
     return {};
+  SourceText objective{options.objectivePath, ""};
+  bool trains = !options.objectivePath.empty();
+  if (trains) {
+    std::optional<std::string> text = readFile(options.objectivePath, os);
+    if (!text)
+      return {};
+    objective.text = *text;
+  }
   return compileModel(context, {options.specPath, *spec},
-                      {options.configPath, *config}, options.computeF32, os);
+                      {options.configPath, *config}, options.computeF32, os,
+                      trains ? &objective : nullptr);
 }
 
 //===----------------------------------------------------------------------===//
@@ -202,17 +233,43 @@ static std::vector<std::string> getServed(StringRef path) {
   return served;
 }
 
-std::optional<std::string> ds::findSpec(StringRef modelsFolder,
-                                        StringRef modelType,
-                                        llvm::raw_ostream &errors) {
-  std::vector<std::string> paths, all;
+/// The .ds files of a folder, sorted.
+static std::vector<std::string> listTexts(StringRef folder) {
+  std::vector<std::string> paths;
   std::error_code error;
-  for (llvm::sys::fs::directory_iterator it(modelsFolder, error), end;
+  for (llvm::sys::fs::directory_iterator it(folder, error), end;
        it != end && !error; it.increment(error))
     if (llvm::sys::path::extension(it->path()) == ".ds")
       paths.push_back(it->path());
   llvm::sort(paths);
-  for (const std::string &path : paths) {
+  return paths;
+}
+
+std::optional<std::string> ds::findObjective(StringRef modelsFolder,
+                                             StringRef name,
+                                             llvm::raw_ostream &errors) {
+  if (name.ends_with(".ds"))
+    return name.str();
+  llvm::SmallString<128> folder(modelsFolder);
+  llvm::sys::path::append(folder, "objectives");
+  std::vector<std::string> names;
+  for (const std::string &path : listTexts(folder)) {
+    names.push_back(llvm::sys::path::stem(path).str());
+    if (names.back() == name)
+      return path;
+  }
+  errors << "error: no objective '" << name << "' in " << folder;
+  if (!names.empty())
+    errors << "; there are " << llvm::join(names, ", ");
+  errors << "\n";
+  return std::nullopt;
+}
+
+std::optional<std::string> ds::findSpec(StringRef modelsFolder,
+                                        StringRef modelType,
+                                        llvm::raw_ostream &errors) {
+  std::vector<std::string> all;
+  for (const std::string &path : listTexts(modelsFolder)) {
     std::vector<std::string> served = getServed(path);
     if (llvm::is_contained(served, modelType))
       return path;

@@ -14,9 +14,10 @@
 namespace ds {
 
 struct FrontendOptions {
-  std::string specPath;    ///< The .ds file.
-  std::string configPath;  ///< Its config.json.
-  bool computeF32 = false; ///< f32 instead of bf16.
+  std::string specPath;      ///< The .ds file.
+  std::string configPath;    ///< Its config.json.
+  std::string objectivePath; ///< The objective's .ds file; empty for none.
+  bool computeF32 = false;   ///< f32 instead of bf16.
 };
 
 /// A text and the name that errors give it.
@@ -25,8 +26,9 @@ struct SourceText {
   std::string text;
 };
 
-/// Compiles a model text for a configuration to verified ds IR. Loads the
-/// dialects it needs. Returns null after errors, which are printed to `os`.
+/// Compiles a model text for a configuration to verified ds IR, with a training
+/// entry where an objective is given. Loads the dialects it needs. Returns null
+/// after errors, which are printed to `os`.
 OwningOpRef<ModuleOp> compileModel(MLIRContext &context,
                                    const FrontendOptions &options,
                                    llvm::raw_ostream &os);
@@ -34,7 +36,8 @@ OwningOpRef<ModuleOp> compileModel(MLIRContext &context,
 /// The same for texts in memory.
 OwningOpRef<ModuleOp> compileModel(MLIRContext &context, const SourceText &spec,
                                    const SourceText &config, bool computeF32,
-                                   llvm::raw_ostream &os);
+                                   llvm::raw_ostream &os,
+                                   const SourceText *objective = nullptr);
 
 /// Prints the syntax tree of a text, indented. False after errors.
 bool dumpAst(const SourceText &spec, llvm::raw_ostream &out,
@@ -54,6 +57,13 @@ std::optional<std::string> formatSource(const SourceText &spec,
 std::optional<std::string> findSpec(llvm::StringRef modelsFolder,
                                     llvm::StringRef modelType,
                                     llvm::raw_ostream &errors);
+
+/// Returns the path of the objective called `name`: `name` itself if it ends in
+/// .ds, or objectives/name.ds in `modelsFolder`; nothing, with an error that
+/// lists the objectives there, if there is no such file.
+std::optional<std::string> findObjective(llvm::StringRef modelsFolder,
+                                         llvm::StringRef name,
+                                         llvm::raw_ostream &errors);
 
 /// Reads `model_type` of a config.json; nothing after errors.
 std::optional<std::string> readModelType(llvm::StringRef configPath,

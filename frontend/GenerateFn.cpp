@@ -119,8 +119,10 @@ bool Generator::runAssign(const Assign &assign, Env &env) {
 bool Generator::isConst(const Expr &expr, Env &env) {
   if (auto *name = llvm::dyn_cast<NameExpr>(&expr))
     return !env.values.count(name->text) && env.consts.find(name->text);
+  if (auto *unary = llvm::dyn_cast<UnaryExpr>(&expr))
+    return isConst(*unary->operand, env);
   if (auto *binary = llvm::dyn_cast<BinaryExpr>(&expr))
-    return isConst(*binary->left, env);
+    return isConst(*binary->left, env) && isConst(*binary->right, env);
   return expr.kind != Expr::Call;
 }
 
@@ -131,7 +133,11 @@ mlir::Value Generator::evaluate(const Expr &expr, Env &env) {
     Values values = evaluateCall(*call, env);
     return values.empty() ? mlir::Value() : values[0];
   }
+  if (auto *unary = llvm::dyn_cast<UnaryExpr>(&expr))
+    return evaluateUnary(*unary, env);
   const auto &sum = llvm::cast<BinaryExpr>(expr);
+  if (inObjective(env))
+    return evaluateArithmetic(sum, env);
   mlir::Value left = evaluate(*sum.left, env);
   mlir::Value right = left ? evaluate(*sum.right, env) : mlir::Value();
   if (!right)
@@ -165,12 +171,16 @@ mlir::Value Generator::getWeight(WeightInstance &weight, Frame &frame,
 }
 
 Generator::Values Generator::evaluateCall(const CallExpr &call, Env &env) {
-  if (auto *name = llvm::dyn_cast<NameExpr>(call.callee.get()))
-    if (const OpInfo *op = findOp(name->text)) {
-      mlir::Value value = evaluateOp(call, *op, env);
-      return value ? Values{value} : Values();
-    }
-  return evaluatePart(call, env);
+  OpSet set = inObjective(env) ? OpSet::Objective : OpSet::Module;
+  mlir::Value value;
+  auto *name = llvm::dyn_cast<NameExpr>(call.callee.get());
+  if (const OpInfo *op = name ? findOp(name->text, set) : nullptr)
+    value = evaluateOp(call, *op, env);
+  else if (inObjective(env))
+    value = callModel(call, env);
+  else
+    return evaluatePart(call, env);
+  return value ? Values{value} : Values();
 }
 
 //===----------------------------------------------------------------------===//

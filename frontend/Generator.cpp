@@ -20,15 +20,20 @@ mlir::Type Generator::getStateType(const StateInstance &state, int64_t layers) {
   return StateType::get(&context, state.dims, compute, layers);
 }
 
-mlir::OwningOpRef<mlir::ModuleOp> Generator::generate(Instance &model,
-                                                      StringRef modelType) {
+mlir::OwningOpRef<mlir::ModuleOp>
+Generator::generate(Instance &model, StringRef modelType,
+                    const Decl *trainingObjective) {
+  objective = trainingObjective;
   mlir::OwningOpRef<mlir::ModuleOp> module =
       mlir::ModuleOp::create(getLoc(model.module->loc));
   setAttributes(*module, model, modelType);
   builder.setInsertionPointToEnd(module->getBody());
-  if (!buildEntry(model))
+  if (!buildInfer(model))
     return {};
-  builder.setInsertionPoint(entry);
+  func::FuncOp infer = entry;
+  if (objective && !buildTrain(model))
+    return {};
+  builder.setInsertionPoint(infer);
   for (std::unique_ptr<Body> &body : bodies)
     builder.insert(body->func.release());
   builder.setInsertionPointToStart(module->getBody());
@@ -91,39 +96,58 @@ void Generator::setAttributes(mlir::ModuleOp module, Instance &model,
 // The entry
 //===----------------------------------------------------------------------===//
 
-bool Generator::buildEntry(Instance &model) {
-  std::vector<StateInstance *> states;
-  model.collect(entryWeights, states);
+bool Generator::buildInfer(Instance &model) {
+  model.collect(entryWeights, entryStates);
   for (WeightInstance *weight : entryWeights)
     symbols.insert(weight->symbol);
   symbols.insert("forward");
+  if (objective)
+    symbols.insert("train");
   const Fn *fn = nullptr;
   for (const ItemPtr &item : model.module->body)
     if (auto *each = llvm::dyn_cast<Fn>(item.get()))
       fn = each;
-  auto type = builder.getFunctionType({SeqType::get(&context)}, {});
-  entry = func::FuncOp::create(builder, getLoc(fn->loc), "forward", type);
-  entry->setAttr(kEntryAttr, builder.getStringAttr(kInferEntry));
-  mlir::Block *block = entry.addEntryBlock();
-  entryFrame.isEntry = true;
-  for (StateInstance *state : states) {
-    addStateArg(*state, state->name);
-    entryFrame.states[state] = block->getArguments().back();
-  }
-  builder.setInsertionPointToEnd(block);
-  Values results = callInstance(model, {block->getArgument(0)}, entryFrame);
+  startEntry(fn->loc, "forward", kInferEntry);
+  Values results = callInstance(model, {entry.getArgument(0)}, entryFrame);
   if (results.empty())
     return false;
   Values outputs = {results[0]};
-  for (StateInstance *state : states)
+  for (StateInstance *state : entryStates)
     outputs.push_back(entryFrame.states[state]);
   for (Run &run : runs)
     llvm::append_range(outputs, run.op.getResults().drop_front());
-  builder.setInsertionPointToEnd(block);
-  func::ReturnOp::create(builder, getLoc(fn->loc), outputs);
-  entry.setFunctionType(builder.getFunctionType(
-      block->getArgumentTypes(), mlir::ValueRange(outputs).getTypes()));
+  finishEntry(outputs);
   return checkUsed(entryWeights);
+}
+
+/// Begins a function of the sequences and of the states that lie outside of
+/// layers; states of layers follow when the layers are called.
+void Generator::startEntry(llvm::SMLoc loc, StringRef name, StringRef kind) {
+  auto type = builder.getFunctionType({SeqType::get(&context)}, {});
+  entry = func::FuncOp::create(builder, getLoc(loc), name, type);
+  entry->setAttr(kEntryAttr, builder.getStringAttr(kind));
+  mlir::Block *block = entry.addEntryBlock();
+  entryFrame = Frame();
+  entryFrame.isEntry = true;
+  runs.clear();
+  iterations = 0;
+  for (std::unique_ptr<Body> &body : bodies)
+    body->runs = 0;
+  for (StateInstance *state : entryStates) {
+    addStateArg(*state, state->name);
+    entryFrame.states[state] = block->getArguments().back();
+    state->appended = {};
+  }
+  builder.setInsertionPointToEnd(block);
+}
+
+void Generator::finishEntry(const Values &outputs) {
+  mlir::Block &block = entry.getBody().front();
+  builder.setInsertionPointToEnd(&block);
+  func::ReturnOp::create(builder, entry.getLoc(), outputs);
+  entry.setFunctionType(builder.getFunctionType(
+      block.getArgumentTypes(), mlir::ValueRange(outputs).getTypes()));
+  builder.setInsertionPointAfter(entry);
 }
 
 /// Adds an argument for a state of one layer to the entry.
@@ -163,16 +187,34 @@ void Generator::emitWeights() {
       emitWeight(*weight, body.get());
 }
 
+static InitAttr getInit(mlir::Builder &builder, const Initialiser &init) {
+  mlir::FloatAttr deviation;
+  InitKind kind =
+      init.kind == Initialiser::Ones ? InitKind::Ones : InitKind::Zeros;
+  if (init.kind == Initialiser::Normal) {
+    kind = InitKind::Normal;
+    deviation = builder.getF64FloatAttr(init.deviation);
+  }
+  return InitAttr::get(builder.getContext(), kind, deviation);
+}
+
 void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
   llvm::SmallVector<StringRef> labels(weight.labels.begin(),
                                       weight.labels.end());
   mlir::DenseI64ArrayAttr layers;
   if (body)
     layers = builder.getDenseI64ArrayAttr({body->first, body->count});
+  InitAttr init;
+  mlir::UnitAttr decay, frozen;
+  if (objective) {
+    init = getInit(builder, weight.init);
+    decay = weight.decay ? builder.getUnitAttr() : decay;
+    frozen = weight.frozen ? builder.getUnitAttr() : frozen;
+  }
   WeightOp::create(
       builder, getLoc(weight.decl->loc), builder.getStringAttr(weight.symbol),
       builder.getStrArrayAttr(labels),
       builder.getDenseI64ArrayAttr(weight.rows),
       mlir::TypeAttr::get(mlir::RankedTensorType::get(weight.dims, compute)),
-      layers, mlir::UnitAttr(), WeightLayoutAttr());
+      layers, mlir::UnitAttr(), WeightLayoutAttr(), init, decay, frozen);
 }

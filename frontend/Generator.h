@@ -9,7 +9,9 @@
 namespace ds {
 
 /// Builds the ds module of a model. Parts are inlined; a run of layers with
-/// equal bodies becomes one function and one `ds.run`.
+/// equal bodies becomes one function and one `ds.run`. With an objective the
+/// module has a second entry, the forward half of a training step, which runs
+/// the same bodies.
 class Generator {
 public:
   Generator(mlir::MLIRContext &context, Instantiator &instantiator,
@@ -17,9 +19,10 @@ public:
       : context(context), instantiator(instantiator), diag(diag),
         builder(&context), compute(compute) {}
 
-  /// Returns the module, or null after an error.
+  /// Returns the module, or null after an error. `objective` may be null.
   mlir::OwningOpRef<mlir::ModuleOp> generate(Instance &model,
-                                             llvm::StringRef modelType);
+                                             llvm::StringRef modelType,
+                                             const ast::Decl *objective);
 
 private:
   /// A function under construction.
@@ -57,8 +60,10 @@ private:
   enum class Flow { Next, Returned, Failed };
   using Values = std::vector<mlir::Value>;
 
-  // Generator.cpp: the entry function and what frames it.
-  bool buildEntry(Instance &model);
+  // Generator.cpp: the entry functions and what frames them.
+  bool buildInfer(Instance &model);
+  void startEntry(llvm::SMLoc loc, llvm::StringRef name, llvm::StringRef kind);
+  void finishEntry(const Values &outputs);
   void addStateArg(const StateInstance &state, llvm::StringRef name);
   void setAttributes(mlir::ModuleOp module, Instance &model,
                      llvm::StringRef modelType);
@@ -67,6 +72,17 @@ private:
   bool checkUsed(llvm::ArrayRef<WeightInstance *> weights);
   mlir::Type getStateType(const StateInstance &state, int64_t layers);
   mlir::Location getLoc(llvm::SMLoc loc);
+
+  // GenerateTraining.cpp: the training entry.
+  bool buildTrain(Instance &model);
+  bool checkTrainable(const Instance &model);
+  void addInputs(Env &env, mlir::Value seq);
+  mlir::Value callModel(const ast::CallExpr &call, Env &env);
+  mlir::Value evaluateUnary(const ast::UnaryExpr &expr, Env &env);
+  mlir::Value evaluateArithmetic(const ast::BinaryExpr &expr, Env &env);
+  bool inObjective(const Env &env) const {
+    return env.instance.module == objective;
+  }
 
   // GenerateLayers.cpp: stacks.
   Values callLayer(const ast::CallExpr &call, const StackInstance &stack,
@@ -103,8 +119,12 @@ private:
   Diagnostics &diag;
   mlir::OpBuilder builder;
   mlir::Type compute;
-  mlir::func::FuncOp entry;
+  const ast::Decl *objective = nullptr;
+  Instance *trained = nullptr; // The model that the objective calls.
+  mlir::Value logits;          // Of it, once it has been called.
+  mlir::func::FuncOp entry;    // Being built.
   Frame entryFrame;
+  std::vector<StateInstance *> entryStates;
   std::vector<std::unique_ptr<Body>> bodies;
   std::vector<Run> runs;
   std::vector<WeightInstance *> entryWeights;

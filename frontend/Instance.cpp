@@ -60,6 +60,12 @@ std::unique_ptr<Instance> Instantiator::instantiate(const Decl &model,
   return make(model, {config}, "", "");
 }
 
+std::unique_ptr<Instance>
+Instantiator::instantiateObjective(const Decl &objective) {
+  std::vector<ConstValue> models(objective.params.size(), ConstValue::null());
+  return make(objective, std::move(models), "", "");
+}
+
 std::unique_ptr<Instance> Instantiator::make(const Decl &module,
                                              std::vector<ConstValue> args,
                                              std::string path,
@@ -159,7 +165,7 @@ bool Instantiator::addWeight(Instance &instance, const Weight &decl) {
   weight->decl = &decl;
   weight->symbol = instance.path + name;
   if (!evalDims(decl.type, instance.scope, weight->dims) ||
-      !addRows(instance, *weight))
+      !addRows(instance, *weight) || !addOptions(instance, *weight))
     return false;
   instance.weights[name] = std::move(weight);
   return true;
@@ -184,6 +190,56 @@ bool Instantiator::addRows(Instance &instance, WeightInstance &weight) {
         joinLabel(instance.label, label.text, instance.scope));
     weight.rows.push_back(*rows);
   }
+  return true;
+}
+
+/// The deviation of matrices where neither the text nor config.json names one.
+static constexpr double kDefaultDeviation = 0.02;
+
+/// Matrices are drawn and decay, vectors are ones and do not, unless the text
+/// says otherwise.
+bool Instantiator::addOptions(Instance &instance, WeightInstance &weight) {
+  bool isMatrix = weight.dims.size() == 2;
+  weight.decay = isMatrix;
+  weight.init.kind = isMatrix ? Initialiser::Normal : Initialiser::Ones;
+  const ConstValue *range = instance.scope.find("initializer_range");
+  weight.init.deviation =
+      range && range->isNumber() ? range->number : kDefaultDeviation;
+  for (const Argument &option : weight.decl->options) {
+    if (option.name.name == "init") {
+      if (!addInit(instance, weight, *option.value))
+        return false;
+      continue;
+    }
+    std::optional<bool> value =
+        evaluator.evalBool(*option.value, instance.scope);
+    if (!value)
+      return false;
+    (option.name.name == "decay" ? weight.decay : weight.frozen) = *value;
+  }
+  return true;
+}
+
+bool Instantiator::addInit(Instance &instance, WeightInstance &weight,
+                           const Expr &value) {
+  auto *call = llvm::dyn_cast<CallExpr>(&value);
+  if (!call) {
+    weight.init.kind = llvm::cast<NameExpr>(value).text == "ones"
+                           ? Initialiser::Ones
+                           : Initialiser::Zeros;
+    return true;
+  }
+  const Expr &argument = *call->args[0].value;
+  ConstValue deviation = evaluator.eval(argument, instance.scope);
+  if (deviation.isPoison())
+    return false;
+  if (!deviation.isNumber() || !(deviation.number >= 0)) {
+    diag.error(argument.loc,
+               "expects a deviation of 0 or more, got " + deviation.str());
+    evaluator.noteOrigins(argument, instance.scope);
+    return false;
+  }
+  weight.init = {Initialiser::Normal, deviation.number};
   return true;
 }
 

@@ -11,12 +11,22 @@
 
 namespace ds {
 
+/// How a weight is filled before it is trained.
+struct Initialiser {
+  enum Kind { Normal, Ones, Zeros };
+  Kind kind = Zeros;
+  double deviation = 0; ///< Of Normal, whose mean is 0.
+};
+
 struct WeightInstance {
   std::string symbol; ///< "layer.attention.q".
   const ast::Weight *decl = nullptr;
   std::vector<int64_t> dims;
   std::vector<std::string> labels; ///< `{i}` stands for the layer.
   std::vector<int64_t> rows;       ///< Of each label.
+  Initialiser init;
+  bool decay = false;  ///< Whether weight decay applies.
+  bool frozen = false; ///< Whether training leaves it as it is.
   bool used = false;
 };
 
@@ -65,6 +75,9 @@ public:
   /// Instantiates the model for a bound config. Null after an error.
   std::unique_ptr<Instance> instantiate(const ast::Decl &model,
                                         const ConstValue &config);
+  /// Instantiates an objective, whose models have no instance in it. Null
+  /// after an error.
+  std::unique_ptr<Instance> instantiateObjective(const ast::Decl &objective);
   /// Evaluates the arguments of layer `index` of `stack`, a part of `owner`.
   std::vector<ConstValue> getLayerArgs(const Instance &owner,
                                        const StackInstance &stack,
@@ -82,6 +95,9 @@ private:
   bool addItem(Instance &instance, const ast::Item &item);
   bool addWeight(Instance &instance, const ast::Weight &weight);
   bool addRows(Instance &instance, WeightInstance &weight);
+  bool addOptions(Instance &instance, WeightInstance &weight);
+  bool addInit(Instance &instance, WeightInstance &weight,
+               const ast::Expr &value);
   bool addState(Instance &instance, const ast::State &state);
   bool addUse(Instance &instance, const ast::Use &use);
   bool checkRequire(Instance &instance, const ast::Require &require);

@@ -290,17 +290,19 @@ static mlir::Value buildAttend(BuildCall &call) {
                                   ") to be a multiple of key heads (" +
                                   Twine(keys.getShape()[0]) + ")");
   auto type = getMatrix(heads * values.getShape()[1], call.compute);
-  return AttendOp::create(
-      call.builder, call.loc, type, call.args[0], call.args[1], call.args[2],
-      call.args[3], call.builder.getI64IntegerAttr(heads),
+  auto attend = AttendOp::create(
+      call.builder, call.loc, type, /*lse=*/mlir::Type(), call.args[0],
+      call.args[1], call.args[2], call.args[3],
+      call.builder.getI64IntegerAttr(heads),
       call.builder.getF64FloatAttr(call.keywords["scale"].number));
+  return attend.getResult();
 }
 
 //===----------------------------------------------------------------------===//
 // The table
 //===----------------------------------------------------------------------===//
 
-static const std::vector<OpInfo> &getOps() {
+static const std::vector<OpInfo> &getModuleOps() {
   using T = DslType;
   static const std::vector<OpInfo> ops = {
       {"embedding",
@@ -362,16 +364,20 @@ const OpInfo::Keyword *OpInfo::findKeyword(StringRef keyword) const {
   return nullptr;
 }
 
-const OpInfo *ds::findOp(StringRef name) {
-  for (const OpInfo &op : getOps())
+const std::vector<OpInfo> &ds::getOps(OpSet set) {
+  return set == OpSet::Module ? getModuleOps() : getObjectiveOps();
+}
+
+const OpInfo *ds::findOp(StringRef name, OpSet set) {
+  for (const OpInfo &op : getOps(set))
     if (name == op.name)
       return &op;
   return nullptr;
 }
 
-std::vector<StringRef> ds::getOpNames() {
+std::vector<StringRef> ds::getOpNames(OpSet set) {
   std::vector<StringRef> names;
-  for (const OpInfo &op : getOps())
+  for (const OpInfo &op : getOps(set))
     names.push_back(op.name);
   return names;
 }

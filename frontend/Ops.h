@@ -70,11 +70,19 @@ struct OpInfo {
   const Keyword *findKeyword(llvm::StringRef keyword) const;
 };
 
-/// Returns the operation called `name`, or null.
-const OpInfo *findOp(llvm::StringRef name);
+/// The operations of modules, and those of objectives (ObjectiveOps.cpp).
+enum class OpSet { Module, Objective };
+const std::vector<OpInfo> &getOps(OpSet set);
+const std::vector<OpInfo> &getObjectiveOps();
 
-/// Names of all operations.
-std::vector<llvm::StringRef> getOpNames();
+/// `f32[Tout, 1]`: one value for each row with a target.
+DslType getRowType();
+
+/// Returns the operation of `set` called `name`, or null.
+const OpInfo *findOp(llvm::StringRef name, OpSet set = OpSet::Module);
+
+/// Names of all operations of `set`.
+std::vector<llvm::StringRef> getOpNames(OpSet set = OpSet::Module);
 
 /// Builds `a + b`, taken in f32.
 mlir::Value buildAdd(mlir::OpBuilder &builder, mlir::Location loc,

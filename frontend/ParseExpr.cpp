@@ -213,6 +213,10 @@ bool Parser::parseType(TypeExpr &type) {
     type.nullable = consumeMark("?");
     return true;
   }
+  if (peek().isWord("model")) {
+    type.name.name = take().text;
+    return true;
+  }
   if (peek().kind != Token::Name && !peek().isMark("["))
     return fail("a type");
   if (!parseTensorType(type))

@@ -95,9 +95,24 @@ ItemPtr Parser::parseWeight() {
     return item;
   }
   if (!expectMark(":", "and the weight's type") ||
-      !parseTensorType(item->type) || !parseLabels(item->labels))
+      !parseTensorType(item->type) || !parseLabels(item->labels) ||
+      !parseOptions(item->options))
     return nullptr;
   return item;
+}
+
+/// How a weight is trained: `name = value`, separated by commas.
+bool Parser::parseOptions(std::vector<Argument> &options) {
+  if (peek().kind != Token::Name || peek().startsLine)
+    return true;
+  do {
+    Argument option;
+    if (!expectName(option.name, "the name of an option of the weight") ||
+        !expectMark("=", "and its value") || !(option.value = parseExpr()))
+      return false;
+    options.push_back(std::move(option));
+  } while (consumeMark(","));
+  return true;
 }
 
 bool Parser::parseLabels(std::vector<Label> &labels) {
@@ -127,6 +142,14 @@ ItemPtr Parser::parseState() {
   auto item = std::make_unique<State>(take().getLoc());
   if (!expectName(item->name, "the name of the state") ||
       !expectMark(":", "and the state's type") || !parseTensorType(item->type))
+    return nullptr;
+  return item;
+}
+
+ItemPtr Parser::parseInput() {
+  auto item = std::make_unique<Input>(take().getLoc());
+  if (!expectName(item->name, "the name of the input") ||
+      !expectMark(":", "and the input's type") || !parseTensorType(item->type))
     return nullptr;
   return item;
 }

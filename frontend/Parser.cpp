@@ -83,12 +83,14 @@ bool Parser::tooDeep() {
 // Recovery
 //===----------------------------------------------------------------------===//
 
-/// A word that begins a declaration of the file at the start of a line.
-bool Parser::atDecl() const {
-  const Token &token = peek();
-  return token.startsLine && (token.isWord("config") ||
-                              token.isWord("module") || token.isWord("model"));
+/// A word that begins a declaration of the file.
+bool Parser::atDeclWord() const {
+  return peek().isWord("config") || peek().isWord("module") ||
+         peek().isWord("model") || peek().isWord("objective");
 }
+
+/// The same at the start of a line.
+bool Parser::atDecl() const { return peek().startsLine && atDeclWord(); }
 
 /// Skips a block in braces whose '{' is next.
 void Parser::skipBlock() {
@@ -121,9 +123,8 @@ void Parser::skipItem(size_t start) {
 File Parser::parseFile() {
   File file;
   while (peek().kind != Token::Eof) {
-    if (!atDecl() && !peek().isWord("config") && !peek().isWord("module") &&
-        !peek().isWord("model")) {
-      fail("'config', 'module' or 'model'");
+    if (!atDeclWord()) {
+      fail("'config', 'module', 'model' or 'objective'");
       size_t start = position;
       skipItem(start);
       if (position == start)
@@ -143,7 +144,8 @@ std::unique_ptr<Decl> Parser::parseDecl() {
   decl->loc = word.getLoc();
   decl->kind = word.text == "config"   ? Decl::Config
                : word.text == "module" ? Decl::Module
-                                       : Decl::Model;
+               : word.text == "model"  ? Decl::Model
+                                       : Decl::Objective;
   bool ok = expectName(decl->name, "the name of the " + word.text);
   if (ok && decl->kind != Decl::Config)
     ok = parseParams(decl->params);
@@ -153,7 +155,9 @@ std::unique_ptr<Decl> Parser::parseDecl() {
     skipItem(start);
     return nullptr;
   }
-  Where where = decl->kind == Decl::Config ? Where::Config : Where::Module;
+  Where where = decl->kind == Decl::Config      ? Where::Config
+                : decl->kind == Decl::Objective ? Where::Objective
+                                                : Where::Module;
   BlockName name{(word.text + " '" + decl->name.name + "'").str(), decl->loc};
   parseBlock(decl->body, where, name);
   decl->end = lastEnd();
@@ -239,6 +243,13 @@ ItemPtr Parser::parseItem(Where where) {
   const Token &token = peek();
   if (token.isWord("let") && where != Where::Fn)
     return parseLet();
+  if (where == Where::Objective) {
+    if (token.isWord("input"))
+      return parseInput();
+    if (token.isWord("fn"))
+      return parseFn();
+    return parseUnknownItem(where);
+  }
   if (token.isWord("require") && where != Where::Fn)
     return parseRequire();
   if (where == Where::Config) {
@@ -276,6 +287,8 @@ ItemPtr Parser::parseUnknownItem(Where where) {
       where == Where::Config ? "a key, 'let', 'require' or 'ignore'"
       : where == Where::Module
           ? "'weight', 'state', 'use', 'let', 'require', 'if' or 'fn'"
+      : where == Where::Objective
+          ? "'input', 'let' or 'fn'"
           : "a name, 'if', 'for' or 'return'";
   diag.error(token.getLoc(),
              "expects " + expected + ", got '" + token.text + "'");

@@ -21,7 +21,7 @@ public:
   ast::File parseFile();
 
 private:
-  enum class Where { Config, Module, Fn };
+  enum class Where { Config, Module, Objective, Fn };
   /// What a block is, for errors about its end.
   struct BlockName {
     std::string text;
@@ -41,6 +41,7 @@ private:
   ast::ItemPtr parseUnknownItem(Where where);
   void skipItem(size_t start);
   void skipBlock();
+  bool atDeclWord() const;
   bool atDecl() const;
 
   // ParseItem.cpp: items of blocks.
@@ -52,7 +53,9 @@ private:
   ast::ItemPtr parseRequire();
   ast::ItemPtr parseWeight();
   bool parseLabels(std::vector<ast::Label> &labels);
+  bool parseOptions(std::vector<ast::Argument> &options);
   ast::ItemPtr parseState();
+  ast::ItemPtr parseInput();
   ast::ItemPtr parseUse();
   ast::ItemPtr parseFn();
   ast::ItemPtr parseAssign();

@@ -18,11 +18,14 @@ struct Key {
   Attribute layers;
   bool hasBias;
   Type biasElement;
+  WeightOp weight, bias; // Compared by how they are trained.
 
   bool operator==(const Key &other) const {
     return input == other.input && weightElement == other.weightElement &&
            resultElement == other.resultElement && layers == other.layers &&
-           hasBias == other.hasBias && biasElement == other.biasElement;
+           hasBias == other.hasBias && biasElement == other.biasElement &&
+           areTrainedAlike(weight, other.weight) &&
+           (!hasBias || areTrainedAlike(bias, other.bias));
   }
 };
 
@@ -46,12 +49,16 @@ static Key makeKey(WeightTable &weights, LinearOp linear) {
   auto element = [](Value value) {
     return cast<RankedTensorType>(value.getType()).getElementType();
   };
+  WeightOp weight = weights.find(linear.getWeight());
+  Value bias = linear.getBias();
   return {linear.getInput(),
           element(linear.getWeight()),
           element(linear.getResult()),
-          weights.find(linear.getWeight()).getLayersAttr(),
-          linear.getBias() != nullptr,
-          linear.getBias() ? element(linear.getBias()) : Type()};
+          weight.getLayersAttr(),
+          bias != nullptr,
+          bias ? element(bias) : Type(),
+          weight,
+          bias ? weights.find(bias) : WeightOp()};
 }
 
 /// Groups the candidates of a block, in order.

@@ -17,7 +17,8 @@ static bool canPair(WeightTable &weights, LinearOp gate, LinearOp up) {
   return first && second && first != second && first.getLabels().size() == 1 &&
          second.getLabels().size() == 1 &&
          first.getType() == second.getType() &&
-         first.getLayersAttr() == second.getLayersAttr();
+         first.getLayersAttr() == second.getLayersAttr() &&
+         areTrainedAlike(first, second);
 }
 
 /// Returns whether only a SwiGLU uses the product and nothing is added to it.

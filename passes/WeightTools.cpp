@@ -26,6 +26,11 @@ WeightOp WeightTable::findSole(Value value) {
   return weight;
 }
 
+bool ds::areTrainedAlike(WeightOp a, WeightOp b) {
+  return a.getInitAttr() == b.getInitAttr() && a.getDecay() == b.getDecay() &&
+         a.getFrozen() == b.getFrozen();
+}
+
 StringRef ds::getWeightStem(StringRef name) {
   size_t dot = name.rfind('.');
   return dot == StringRef::npos ? name : name.drop_front(dot + 1);
@@ -77,7 +82,9 @@ WeightOp WeightTable::concatenate(ArrayRef<WeightOp> parts, bool paired) {
       WeightOp::create(builder, builder.getFusedLoc(locs), joinNames(parts),
                        builder.getArrayAttr(labels), rows,
                        RankedTensorType::get(shape, type.getElementType()),
-                       first.getLayersAttr(), paired, WeightLayoutAttr());
+                       first.getLayersAttr(), paired, WeightLayoutAttr(),
+                       first.getInitAttr(), first.getDecay(),
+                       first.getFrozen());
   symbols.insert(weight);
   return weight;
 }

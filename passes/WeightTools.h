@@ -32,6 +32,9 @@ private:
   llvm::StringMap<SmallVector<GetWeightOp>> readers;
 };
 
+/// Whether two weights are trained alike, as the parts of one have to be.
+bool areTrainedAlike(WeightOp a, WeightOp b);
+
 /// Erases reads of weights without uses, then weights that nothing reads.
 /// Returns the number of weights that went.
 unsigned removeDeadWeights(ModuleOp module);

@@ -1,0 +1,147 @@
+//===- CheckTraining.cpp - Objectives, and how weights are trained --------===//
+#include "frontend/Checker.h"
+#include "frontend/Format.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace ds;
+using namespace ds::ast;
+using llvm::StringRef;
+using llvm::Twine;
+
+//===----------------------------------------------------------------------===//
+// Objectives
+//===----------------------------------------------------------------------===//
+
+void Checker::checkObjective(const Decl &decl) {
+  module = &decl;
+  objective = {};
+  objective.decl = &decl;
+  Scope scope;
+  for (const Param &param : decl.params) {
+    Symbol symbol;
+    if (!param.type.hasBrackets && param.type.name.name == "model")
+      symbol.type = DslType::Model;
+    else
+      diag.error(param.type.loc,
+                 "expects 'model', got '" + spell(param.type) + "'");
+    declare(scope, param.name, symbol);
+  }
+  if (decl.params.empty())
+    diag.error(decl.name.getLoc(), "expects an objective to take a model, such "
+                                   "as '" +
+                                       decl.name.name + "(policy: model)'");
+  checkItems(decl.body, scope);
+  bool hasLoss = false;
+  for (const ItemPtr &item : decl.body)
+    if (auto *fn = llvm::dyn_cast<Fn>(item.get())) {
+      checkFn(*fn, scope);
+      hasLoss = true;
+    }
+  if (!hasLoss)
+    diag.error(decl.name.getLoc(),
+               "expects '" + decl.name.name + "' to have a function 'loss'");
+  else
+    checkUnused(scope);
+  module = nullptr;
+}
+
+void Checker::checkInput(const Input &input, Scope &scope) {
+  Symbol symbol;
+  Signature rows;
+  rows.hasSeq = true;
+  symbol.type = resolveTensor(input.type, scope, &rows);
+  if (!symbol.type.isInvalid() && symbol.type != getRowType()) {
+    diag.error(input.type.loc, "expects an input of type " +
+                                   getRowType().str() + ", got " +
+                                   symbol.type.str());
+    symbol.type = {};
+  }
+  declare(scope, input.name, symbol);
+}
+
+/// The objective's function is what a training step computes.
+void Checker::checkLoss(const Fn &fn, const Signature &signature) {
+  bool fits = signature.params.size() == 1 &&
+              signature.params[0].kind == DslType::Seq &&
+              signature.results.size() == 1;
+  if (fits && !signature.results[0].isInvalid())
+    fits = signature.results[0] == getRowType();
+  if (!fits)
+    diag.error(fn.name.getLoc(), "expects the objective's function to be "
+                                 "loss(s: seq) -> f32[Tout, 1]");
+}
+
+/// `policy(s)`: the logits of the rows with a target.
+DslType Checker::checkModelCall(const CallExpr &call, StringRef name,
+                                Scope &scope) {
+  bool fits = call.args.size() == 1 && !call.args[0].name;
+  for (const Argument &arg : call.args) {
+    DslType type = checkExpr(*arg.value, scope);
+    if (fits && type.kind != DslType::Seq)
+      return mismatch(*arg.value, "seq", type);
+  }
+  if (!fits) {
+    diag.error(call.loc, "expects (sequences) for model '" + name + "', got " +
+                             countOf(call.args.size(), "argument"));
+    return {};
+  }
+  return DslType::tensor(
+      {Dim::name("Tout"), Dim::name((name + ".vocabulary").str())}, true);
+}
+
+/// Tensors of objectives are f32; numbers stand for tensors of one value.
+DslType Checker::checkArithmetic(const BinaryExpr &expr, const DslType &left,
+                                 const DslType &right) {
+  StringRef op = expr.op;
+  const DslType &tensor = left.kind == DslType::Tensor ? left : right;
+  if (!StringRef("+-*/").contains(op))
+    return mismatch(tensor == left ? *expr.left : *expr.right,
+                    "a number beside '" + op + "'", tensor);
+  auto fits = [&](const DslType &type) {
+    return type == tensor || type.isNumber();
+  };
+  if (!fits(left))
+    return mismatch(*expr.left, tensor.str() + " beside '" + op + "'", left);
+  if (!fits(right))
+    return mismatch(*expr.right, tensor.str() + " beside '" + op + "'", right);
+  return tensor;
+}
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+/// `init`, `decay` and `frozen`.
+void Checker::checkOptions(const Weight &weight, Scope &scope) {
+  llvm::StringSet<> given;
+  for (const Argument &option : weight.options) {
+    StringRef name = option.name.name;
+    if (!given.insert(name).second)
+      diag.error(option.name.getLoc(), "'" + name + "' is given twice");
+    else if (name == "init")
+      checkInit(*option.value, scope);
+    else if (name == "decay" || name == "frozen")
+      checkBool(*option.value, scope);
+    else
+      diag.error(option.name.getLoc(),
+                 "a weight has no option '" + name + "'" +
+                     suggest(name, {"init", "decay", "frozen"}));
+  }
+}
+
+void Checker::checkInit(const Expr &value, Scope &scope) {
+  auto *name = llvm::dyn_cast<NameExpr>(&value);
+  if (name && (name->text == "zeros" || name->text == "ones"))
+    return;
+  auto *call = llvm::dyn_cast<CallExpr>(&value);
+  auto *callee = call ? llvm::dyn_cast<NameExpr>(call->callee.get()) : nullptr;
+  if (!callee || callee->text != "normal" || call->args.size() != 1 ||
+      call->args[0].name) {
+    diag.error(value.loc, "expects normal(deviation), zeros or ones, got '" +
+                              spell(value) + "'");
+    return;
+  }
+  DslType type = checkExpr(*call->args[0].value, scope);
+  if (!type.isNumber())
+    mismatch(*call->args[0].value, "a number", type);
+}

@@ -1,0 +1,113 @@
+//===- GenerateTraining.cpp - The entry of a training step ----------------===//
+#include "frontend/Format.h"
+#include "frontend/Generator.h"
+#include "llvm/ADT/STLExtras.h"
+
+using namespace ds;
+using namespace ds::ast;
+using llvm::StringRef;
+using llvm::Twine;
+
+static const Fn *findFn(const Decl &decl) {
+  for (const ItemPtr &item : decl.body)
+    if (auto *fn = llvm::dyn_cast<Fn>(item.get()))
+      return fn;
+  return nullptr;
+}
+
+/// What a training step asks of the objective and of the model.
+bool Generator::checkTrainable(const Instance &model) {
+  if (objective->params.size() > 1) {
+    diag.error(objective->params[1].name.getLoc(),
+               "objectives of several models are checked, but no code is "
+               "generated for model '" +
+                   objective->params[1].name.name + "' yet");
+    return false;
+  }
+  const TypeExpr &result = findFn(*model.module)->results[0];
+  if (spell(*result.dims[0]) == "Tout")
+    return true;
+  diag.error(result.loc, "expects a model that is trained to return "
+                         "f32[Tout, vocabulary], got " +
+                             spell(result));
+  return false;
+}
+
+/// Builds @train: the loss of each row and the log-probability of its target.
+bool Generator::buildTrain(Instance &model) {
+  if (!checkTrainable(model))
+    return false;
+  std::unique_ptr<Instance> instance =
+      instantiator.instantiateObjective(*objective);
+  if (!instance)
+    return false;
+  const Fn &fn = *findFn(*objective);
+  startEntry(fn.loc, "train", kTrainEntry);
+  trained = &model;
+  Env env{*instance, entryFrame, {}, {}};
+  env.consts.parent = &instance->scope;
+  env.values[fn.params[0].name.name] = entry.getArgument(0);
+  addInputs(env, entry.getArgument(0));
+  Values results;
+  if (runBlock(fn.body, env, results) != Flow::Returned)
+    return false;
+  auto logProbs = entry.getOps<LogProbOp>();
+  if (logProbs.empty()) {
+    diag.error(fn.loc, "expects 'loss' to use log_prob of the model's logits");
+    return false;
+  }
+  finishEntry({results[0], (*logProbs.begin()).getLogProb()});
+  return true;
+}
+
+void Generator::addInputs(Env &env, mlir::Value seq) {
+  auto type = mlir::RankedTensorType::get({mlir::ShapedType::kDynamic, 1},
+                                          builder.getF32Type());
+  for (const ItemPtr &item : objective->body)
+    if (auto *input = llvm::dyn_cast<Input>(item.get()))
+      env.values[input->name.name] = RowInputOp::create(
+          builder, getLoc(input->loc), type, input->name.name, seq);
+}
+
+/// The logits of the model. Its states are appended to once in a step, so that
+/// all calls are one.
+mlir::Value Generator::callModel(const CallExpr &call, Env &env) {
+  if (logits)
+    return logits;
+  mlir::Value seq = evaluate(*call.args[0].value, env);
+  Values results = callInstance(*trained, {seq}, env.frame);
+  if (!results.empty())
+    logits = results[0];
+  return logits;
+}
+
+mlir::Value Generator::evaluateUnary(const UnaryExpr &expr, Env &env) {
+  mlir::Value operand = evaluate(*expr.operand, env);
+  if (!operand)
+    return {};
+  return arith::NegFOp::create(builder, getLoc(expr.loc), operand);
+}
+
+mlir::Value Generator::evaluateArithmetic(const BinaryExpr &expr, Env &env) {
+  for (const Expr *side : {expr.left.get(), expr.right.get()})
+    if (isConst(*side, env)) {
+      diag.error(side->loc, "a number beside a tensor is checked, but no code "
+                            "is generated for it yet");
+      return {};
+    }
+  mlir::Value left = evaluate(*expr.left, env);
+  mlir::Value right = left ? evaluate(*expr.right, env) : mlir::Value();
+  if (!right)
+    return {};
+  mlir::Location loc = getLoc(expr.loc);
+  switch (expr.op.front()) {
+  case '+':
+    return arith::AddFOp::create(builder, loc, left, right);
+  case '-':
+    return arith::SubFOp::create(builder, loc, left, right);
+  case '*':
+    return arith::MulFOp::create(builder, loc, left, right);
+  default:
+    return arith::DivFOp::create(builder, loc, left, right);
+  }
+}
