@@ -12,7 +12,7 @@ using namespace ds::cpu;
 /// Columns of a tile: whole cache lines of bf16.
 static constexpr int64_t kTileColumns = 64;
 /// Rows between a row that is read and the one that is asked for.
-static constexpr int64_t kAhead = 8;
+static constexpr int64_t kAhead = 16;
 
 namespace {
 /// Emits one tile.
@@ -48,7 +48,7 @@ void ColumnsEmitter::emit(Value first, int64_t count, Value rows) {
   }
   totals = b.loop(b.c(0), rows, 1, totals, [&](Value row, ValueRange carried) {
     operands.locate(args, row);
-    operands.prefetch(first, kAhead);
+    operands.prefetch(first, count, kAhead);
     SmallVector<Value> next;
     for (int64_t i = 0; i < vectors; ++i) {
       SmallVector<Value> arguments = operands.load(columns[i], masks[i]);

@@ -78,12 +78,9 @@ static Value expFrom(KernelBuilder &b, Value x, Value largest) {
 Value RowSum::emitMax(Value begin, int64_t count) {
   int64_t together = kWays * kLanes, strips = count / together * together;
   SmallVector<Value> ways(kWays, none());
-  int64_t line = 64 / logits.size;
   ways = b.loop(
       b.c(0), b.c(strips), together, ways, [&](Value offset, ValueRange carried) {
         Value column = b.add(begin, offset);
-        for (int64_t i = 0; i < together; i += line)
-          b.prefetch(logits.at(b.add(column, kBlockColumns + i)));
         SmallVector<Value> next;
         for (auto [i, way] : llvm::enumerate(carried))
           next.push_back(b.maxf(
@@ -106,7 +103,10 @@ Value RowSum::emitExp(Value begin, int64_t count, Value largest) {
   int64_t whole = count / kLanes * kLanes;
   Value sum = b.loop(b.c(0), b.c(whole), kLanes, b.zero(),
                      [&](Value offset, ValueRange carried) {
-                       Value z = logits.load(b.add(begin, offset));
+                       Value column = b.add(begin, offset);
+                       // Of the next block, while this one is computed.
+                       b.prefetch(logits.at(b.add(column, kBlockColumns)));
+                       Value z = logits.load(column);
                        Value e = expFrom(b, z, largest);
                        return SmallVector<Value>{b.addf(carried[0], e)};
                      })

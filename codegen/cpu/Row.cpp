@@ -73,13 +73,17 @@ SmallVector<Value> MapOperands::load(Value column, Value mask) {
   return values;
 }
 
-void MapOperands::prefetch(Value column, int64_t rows) {
+void MapOperands::prefetch(Value column, int64_t count, int64_t rows) {
+  constexpr int64_t line = 64;
   for (auto [input, pointer] : llvm::zip(inputs, pointers)) {
     RankedTensorType type = typeOf(input);
     int64_t size = getElementBytes(type.getElementType());
-    if (type.getRank() == 2 && type.getDimSize(1) != 1)
-      b.prefetch(b.at(b.at(pointer, b.mul(column, size)),
-                      rows * type.getDimSize(1) * size));
+    if (type.getRank() != 2 || type.getDimSize(1) == 1)
+      continue;
+    Value later = b.at(b.at(pointer, b.mul(column, size)),
+                       rows * type.getDimSize(1) * size);
+    for (int64_t byte = 0; byte < count * size; byte += line)
+      b.prefetch(b.at(later, byte));
   }
 }
 

@@ -21,8 +21,8 @@ public:
   /// The region's arguments for 16 columns from `column` on. `mask`, which may
   /// be null, says which of them there are.
   SmallVector<Value> load(Value column, Value mask);
-  /// Asks for the columns of the row `rows` later.
-  void prefetch(Value column, int64_t rows);
+  /// Asks for `count` columns from `column` on of the row `rows` later.
+  void prefetch(Value column, int64_t count, int64_t rows);
 
 private:
   KernelBuilder &b;

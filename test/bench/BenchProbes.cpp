@@ -1,5 +1,6 @@
 //===- BenchProbes.cpp - What the machine can do ---------------------------===//
 #include "BenchProbes.h"
+#include <cstdint>
 #include <immintrin.h>
 
 namespace {
@@ -44,6 +45,26 @@ void ds::bench::readMemory(const char *memory, size_t bytes) {
     readWide(memory, bytes);
   else
     readNarrow(memory, bytes);
+}
+
+void ds::bench::writeMemory(char *memory, size_t bytes) {
+  auto *words = reinterpret_cast<uint64_t *>(memory);
+  for (size_t i = 0; i < bytes / 8; ++i) {
+    words[i] = i;
+    asm volatile("" ::: "memory"); // Not a call of memset.
+  }
+}
+
+__attribute__((target("avx2"))) void
+ds::bench::updateMemory(char *memory, size_t bytes) {
+  auto *values = reinterpret_cast<float *>(memory);
+  __m256 one = _mm256_set1_ps(1.0f);
+  for (size_t i = 0; i + 16 <= bytes / 4; i += 16) {
+    _mm_prefetch(memory + 4 * i + 4096, _MM_HINT_T1);
+    for (size_t j = i; j < i + 16; j += 8)
+      _mm256_storeu_ps(values + j,
+                       _mm256_add_ps(_mm256_loadu_ps(values + j), one));
+  }
 }
 
 constexpr int kChains = 16;
