@@ -37,11 +37,11 @@ void Checker::checkObjective(const Decl &decl) {
       checkFn(*fn, scope);
       hasLoss = true;
     }
-  if (!hasLoss)
+  if (objective.signature.valid)
+    checkUnused(scope);
+  else if (!hasLoss)
     diag.error(decl.name.getLoc(),
                "expects '" + decl.name.name + "' to have a function 'loss'");
-  else
-    checkUnused(scope);
   module = nullptr;
 }
 

@@ -1,5 +1,6 @@
 //===- Options.cpp - The command line of dscc -----------------------------===//
 #include "tools/dscc/Options.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -7,20 +8,33 @@ using namespace ds;
 namespace cl = llvm::cl;
 
 namespace {
+enum class Entry { Infer, Train };
+
 /// All flags live here, so that the library has no global ones.
 struct Flags {
   cl::OptionCategory input{"Input"}, output{"Output"}, target{"Target"},
       develop{"Looking inside and passes"};
 
-  cl::opt<std::string> model{
-      cl::Positional, cl::Required, cl::cat(input),
-      cl::desc("MODEL"), cl::value_desc("MODEL")};
+  cl::opt<std::string> model{cl::Positional, cl::Required, cl::cat(input),
+                             cl::desc("MODEL"), cl::value_desc("MODEL")};
   cl::opt<std::string> config{
       "config", cl::cat(input), cl::value_desc("FILE"),
       cl::desc("config.json of the model, where MODEL is a .ds file")};
   cl::opt<std::string> models{
       "models", cl::cat(input), cl::value_desc("DIR"),
       cl::desc("folder of the .ds files that are chosen by model_type")};
+  cl::list<Entry> entries{
+      "entry",
+      cl::cat(output),
+      cl::CommaSeparated,
+      cl::value_desc("LIST"),
+      cl::desc("what the artifact can do, a list of:"),
+      cl::values(clEnumValN(Entry::Infer, "infer", "generate; always there"),
+                 clEnumValN(Entry::Train, "train", "train with an objective"))};
+  cl::opt<std::string> objective{
+      "objective", cl::cat(output), cl::value_desc("NAME"),
+      cl::desc("what training minimises: lm (default), sft, another file of "
+               "models/objectives, or a .ds file")};
   cl::opt<std::string> out{"o", cl::cat(output), cl::value_desc("FILE"),
                            cl::desc("where the artifact or text goes")};
   cl::opt<Emit> emit{
@@ -58,9 +72,9 @@ struct Flags {
   cl::opt<std::string> pipeline{
       "pass-pipeline", cl::cat(develop), cl::value_desc("PASSES"),
       cl::desc("run these passes on the ds graph before the phases")};
-  cl::list<std::string> plugins{
-      "load-pass-plugin", cl::cat(develop), cl::value_desc("FILE"),
-      cl::desc("load passes from a shared object")};
+  cl::list<std::string> plugins{"load-pass-plugin", cl::cat(develop),
+                                cl::value_desc("FILE"),
+                                cl::desc("load passes from a shared object")};
   cl::opt<bool> timing{"mlir-timing", cl::cat(develop),
                        cl::desc("print the time that each stage took")};
   cl::opt<bool> mutate{"mutate-reduction-order", cl::Hidden, cl::cat(develop),
@@ -83,6 +97,7 @@ Options ds::parseOptions(int argc, char **argv) {
       "--config, or a .mlir file of the ds dialect.\n\n"
       "  dscc smollm2/ -o smollm2.so\n"
       "  dscc models/llama.ds --config=smollm2/config.json -o m.so\n"
+      "  dscc smollm2/ -o smollm2.so --entry=infer,train --objective=sft\n"
       "  dscc smollm2/ --emit=kernels | less\n");
   Options options;
   options.model = flags.model;
@@ -96,6 +111,13 @@ Options ds::parseOptions(int argc, char **argv) {
   options.passPipeline = flags.pipeline;
   options.compute = flags.compute;
   options.emit = flags.emit;
+  options.trains = llvm::is_contained(flags.entries, Entry::Train);
+  if (!flags.objective.empty())
+    options.objective = flags.objective;
+  if (!flags.objective.empty() && !options.trains) {
+    llvm::errs() << "dscc: error: --objective needs --entry=infer,train\n";
+    std::exit(1);
+  }
   options.format = flags.format;
   options.inPlace = flags.inPlace;
   options.timing = flags.timing;

@@ -21,13 +21,15 @@ struct Options {
   std::string compileTo;  ///< Name of a phase, or empty.
   std::string dumpFolder; ///< Folder for --dump-phases, or empty.
   llvm::SmallVector<std::string> plugins;
-  std::string passPipeline; ///< Runs after the phases that were asked for.
+  std::string passPipeline;     ///< Runs after the phases that were asked for.
+  bool trains = false;          ///< Whether there is a training entry.
+  std::string objective = "lm"; ///< Its objective, by name or file.
   Compute compute = Compute::Bf16;
   Emit emit = Emit::Artifact;
-  bool format = false;   ///< Print the .ds file canonically.
-  bool inPlace = false;  ///< ... or rewrite it.
-  bool timing = false;   ///< Print the time of every stage.
-  bool mutate = false;   ///< Change a reduction's order, for tests of tests.
+  bool format = false;  ///< Print the .ds file canonically.
+  bool inPlace = false; ///< ... or rewrite it.
+  bool timing = false;  ///< Print the time of every stage.
+  bool mutate = false;  ///< Change a reduction's order, for tests of tests.
 };
 
 /// Parses the command line; on a mistake prints it and exits with 1.

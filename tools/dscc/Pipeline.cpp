@@ -4,14 +4,14 @@
 #include "codegen/cpu/Kernels.h"
 #include "codegen/cpu/Lower.h"
 #include "frontend/Frontend.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Tools/Plugins/PassPlugin.h"
 #include "passes/Manifest.h"
 #include "passes/Passes.h"
 #include "passes/Phases.h"
 #include "tools/dscc/Files.h"
 #include "tools/dscc/Objects.h"
-#include "mlir/Parser/Parser.h"
-#include "mlir/Pass/PassRegistry.h"
-#include "mlir/Tools/Plugins/PassPlugin.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 #include <chrono>
@@ -42,6 +42,7 @@ private:
   std::chrono::steady_clock::time_point stageStart;
 
   bool locate(std::string &spec, std::string &config);
+  bool locateObjective(std::string &path);
   bool loadPlugins();
   bool loadModule();
   bool runPasses(PassManager &manager);
@@ -87,8 +88,9 @@ bool Compilation::locate(std::string &spec, std::string &config) {
     llvm::sys::path::append(path, "config.json");
   config = path.str().str();
   if (!llvm::sys::fs::exists(config)) {
-    fail("no file '" + config + "'; MODEL is a .ds file, a Hugging Face "
-                                "folder or its config.json");
+    fail("no file '" + config +
+         "'; MODEL is a .ds file, a Hugging Face "
+         "folder or its config.json");
     return false;
   }
   std::optional<std::string> type = readModelType(config, llvm::errs());
@@ -106,13 +108,40 @@ bool Compilation::locate(std::string &spec, std::string &config) {
   return found.has_value();
 }
 
+/// Finds the .ds file that --objective names; leaves `path` empty where nothing
+/// is trained.
+bool Compilation::locateObjective(std::string &path) {
+  if (!options.trains)
+    return true;
+  std::string folder;
+  if (!StringRef(options.objective).ends_with(".ds")) {
+    Expected<std::string> models =
+        findModelsFolder(options.modelsFolder, executable);
+    if (!models) {
+      fail(llvm::toString(models.takeError()));
+      return false;
+    }
+    folder = *models;
+  }
+  std::optional<std::string> found =
+      findObjective(folder, options.objective, llvm::errs());
+  if (found)
+    path = *found;
+  return found.has_value();
+}
+
 bool Compilation::loadModule() {
   if (StringRef(options.model).ends_with(".mlir")) {
+    if (options.trains) {
+      fail("--entry=train expects a model text; a .mlir file has its entries");
+      return false;
+    }
     module = parseSourceFile<ModuleOp>(options.model, context.get());
     return static_cast<bool>(module);
   }
   FrontendOptions frontend;
-  if (!locate(frontend.specPath, frontend.configPath))
+  if (!locate(frontend.specPath, frontend.configPath) ||
+      !locateObjective(frontend.objectivePath))
     return false;
   frontend.computeF32 = options.compute == Compute::F32;
   module = compileModel(*context, frontend, llvm::errs());
@@ -226,9 +255,8 @@ int Compilation::formatText() {
     return 1;
   if (!options.inPlace)
     return print([&](llvm::raw_ostream &os) { os << *formatted; });
-  if (Error error = writeText(options.model, [&](llvm::raw_ostream &os) {
-        os << *formatted;
-      }))
+  if (Error error = writeText(options.model,
+                              [&](llvm::raw_ostream &os) { os << *formatted; }))
     return fail(llvm::toString(std::move(error)));
   return 0;
 }
@@ -243,9 +271,8 @@ int Compilation::emitText() {
   if (failed(plan))
     return 1;
   if (options.emit == Emit::Memory)
-    return print([&](llvm::raw_ostream &os) {
-      printMemory(*module, *plan, os);
-    });
+    return print(
+        [&](llvm::raw_ostream &os) { printMemory(*module, *plan, os); });
   return print(
       [&](llvm::raw_ostream &os) { printCost(*module, *plan, 512, os); });
 }

@@ -43,7 +43,7 @@ static bool belongs(const std::string &text) {
 
 static std::vector<std::string> getTexts() {
   std::vector<std::string> texts = getBlocks("ds");
-  for (const char *name : {"llama", "qwen2"})
+  for (const char *name : {"llama", "qwen2", "objectives/lm", "objectives/sft"})
     texts.push_back(
         readText(std::string(DS_SOURCE_DIR "/models/") + name + ".ds"));
   return texts;
