@@ -120,13 +120,19 @@ LogicalResult KernelMatmulOp::verify() {
   for (Value extra : getExtras())
     arguments.push_back(typeOf(extra).getElementType());
   int64_t outputs = typeOf(getResult()).getDimSize(1) * (getPair() ? 2 : 1);
+  int64_t depth = typeOf(getA()).getDimSize(1);
+  if (getTransposed()) {
+    if (getPair() || getRows())
+      return emitOpError() << "expects no pairs and no chosen rows of a "
+                           << "transposed weight";
+    std::swap(outputs, depth);
+  }
   if (typeOf(getWeight()).getDimSize(0) != outputs)
     return emitOpError() << "expects a weight of " << outputs << " rows, got "
                          << typeOf(getWeight());
-  if (typeOf(getWeight()).getDimSize(1) != typeOf(getA()).getDimSize(1))
-    return emitOpError() << "expects a weight of "
-                         << typeOf(getA()).getDimSize(1) << " columns, got "
-                         << typeOf(getWeight());
+  if (typeOf(getWeight()).getDimSize(1) != depth)
+    return emitOpError() << "expects a weight of " << depth
+                         << " columns, got " << typeOf(getWeight());
   for (Value extra : getExtras())
     if (failed(verifyInput(*this, extra, getResult())))
       return failure();

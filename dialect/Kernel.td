@@ -52,8 +52,10 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [Pure, AttrSizedOperandSegments, Isol
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {
   let summary = "A matrix product with an epilogue";
   let description = [{
-    a [M, K] times the packed weight [N, K]. `rows`, when given, says that
-    row r of the product takes row out_rows[r] of a. The region receives the
+    a [M, K] times the packed weight [N, K]: x W^T. With `transposed`, a is
+    [M, N] and the result x W, [M, K], from the same packing: the gradient of a
+    linear's input. `rows`, when given, says that row r of the product takes row
+    out_rows[r] of a. The region receives the
     f32 sum (with `pair`: gate's and up's), then one scalar for every extra
     operand, in its own element type: a vector [N] gives its column, a matrix
     [M, N] its element. It yields the value to store.
@@ -72,13 +74,14 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [Pure, AttrSizedOperandSegments, Isol
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$a,
                        Ds_WeightTensor:$weight,
                        Variadic<AnyRankedTensor>:$extras,
-                       Optional<Ds_SeqType>:$rows, UnitAttr:$pair);
+                       Optional<Ds_SeqType>:$rows, UnitAttr:$pair,
+                       UnitAttr:$transposed);
   let results = (outs Ds_Matrix:$result);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCanonicalizeMethod = 1;
   let assemblyFormat = [{
     $sym_name $a `,` $weight (`extras` `(` $extras^ `:` type($extras) `)`)?
-    (`rows` $rows^)? (`pair` $pair^)? attr-dict `:`
+    (`rows` $rows^)? (`pair` $pair^)? (`transposed` $transposed^)? attr-dict `:`
     `(` type($a) `,` type($weight) `)` `->` type($result) $epilogue
   }];
 }

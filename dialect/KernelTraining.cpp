@@ -44,6 +44,34 @@ Cost KernelScatterEmbeddingOp::getCost(StepShape step) {
   return cost;
 }
 
+StringRef KernelOuterOp::getRowSymbol() {
+  return getRowSymbolOf(getOutputGradient());
+}
+
+LogicalResult KernelOuterOp::verify() {
+  if (columnsOf(getInput()) != columnsOf(getGradient()) ||
+      columnsOf(getOutputGradient()) != typeOf(getGradient()).getDimSize(0))
+    return emitOpError() << "expects a gradient of "
+                         << columnsOf(getOutputGradient()) << " rows and "
+                         << columnsOf(getInput()) << " columns, got "
+                         << typeOf(getGradient());
+  if (typeOf(getInput()).getElementType() !=
+      typeOf(getOutputGradient()).getElementType())
+    return emitOpError() << "expects operands of one element type";
+  return verifyRows(*this, getInput(), getRowSymbol());
+}
+
+Cost KernelOuterOp::getCost(StepShape step) {
+  Cost cost;
+  int64_t rows = countRows(*this, step);
+  auto elements = static_cast<double>(typeOf(getGradient()).getNumElements());
+  cost.flops = 2.0 * static_cast<double>(rows) * elements;
+  cost.weightBytes = 8 * elements;
+  cost.activationBytes =
+      valueBytes(getOutputGradient(), rows) + valueBytes(getInput(), rows);
+  return cost;
+}
+
 StringRef KernelGatherRowsOp::getRowSymbol() { return "R"; }
 
 LogicalResult KernelGatherRowsOp::verify() {

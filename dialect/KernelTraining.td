@@ -57,6 +57,27 @@ def KernelScatterEmbeddingOp : Ds_KernelOp<"scatter_embedding", [
   }];
 }
 
+def KernelOuterOp : Ds_KernelOp<"outer", [
+    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol"]>]> {
+  let summary = "Adds dy^T x to the gradient of a weight";
+  let description = [{
+    A member of the matmul family whose sums run over the step's rows: from
+    zero, in order, and then once to the gradient, which lies in memory as
+    [N32][K32] f32. Operand order of the launch: dy, x, gradient.
+
+    ```mlir
+    ds.kernel.outer @outer %dy, %x into %g
+        : tensor<?x96xbf16>, tensor<?x64xbf16>, tensor<96x64xf32>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$outputGradient,
+                       Ds_Matrix:$input, TensorRankOf<[F32], [2]>:$gradient);
+  let assemblyFormat = [{
+    $sym_name $outputGradient `,` $input `into` $gradient attr-dict `:`
+    type(operands)
+  }];
+}
+
 //===----------------------------------------------------------------------===//
 // Log-probabilities
 //===----------------------------------------------------------------------===//

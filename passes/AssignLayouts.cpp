@@ -23,7 +23,13 @@ static std::optional<WeightLayout> getWanted(OpOperand &use) {
                                          : panel(linear.getInput());
   if (auto gated = dyn_cast<GatedLinearOp>(op))
     return panel(gated.getInput());
-  if (isa<RmsNormOp>(op))
+  if (auto transposed = dyn_cast<LinearTOp>(op))
+    return panel(transposed.getInput());
+  if (auto head = dyn_cast<LinearLogProbOp>(op))
+    return panel(head.getInput());
+  if (auto head = dyn_cast<LinearLogProbBackwardOp>(op))
+    return panel(head.getInput());
+  if (isa<RmsNormOp, RmsNormBackwardOp>(op))
     return WeightLayout::VectorF32;
   if (isa<EmbeddingOp>(op))
     return WeightLayout::Raw;

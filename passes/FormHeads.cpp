@@ -143,6 +143,7 @@ public:
 
   void run() {
     forEach<RopeAppendOp>([&](RopeAppendOp op) { form(op); });
+    forEach<ConcatColumnsOp>([&](ConcatColumnsOp op) { form(op); });
     forEach<AppendOp>([&](AppendOp op) { form(op); });
     forEach<RopeOp>([&](RopeOp op) { form(op); });
     forEach<tensor::ExtractSliceOp>(
@@ -177,6 +178,9 @@ private:
   }
 
   void form(RopeAppendOp op);
+  void form(ConcatColumnsOp op);
+  Value createConcat(Operation *op, ValueRange inputs, RopeAttr rope,
+                     ArrayRef<Attribute> parts);
   void form(AppendOp op);
   void form(RopeOp op);
   void form(tensor::ExtractSliceOp op);
@@ -223,7 +227,7 @@ void HeadsFormer::form(AppendOp op) {
   int64_t heads = getHeads(state);
   Value input = op.getInput();
   auto rope = input.getDefiningOp<RopeOp>();
-  if (rope && (!rope->hasOneUse() || rope.getSeq() != op.getSeq() ||
+  if (rope && (!rope->hasOneUse() || rope.getInverse() || rope.getSeq() != op.getSeq() ||
                static_cast<int64_t>(rope.getHeads()) != heads))
     rope = {};
   Columns columns = findColumns(rope ? rope.getInput() : input);
@@ -238,9 +242,51 @@ void HeadsFormer::form(AppendOp op) {
   eraseIfDead(input);
 }
 
+Value HeadsFormer::createConcat(Operation *op, ValueRange inputs,
+                                RopeAttr rope, ArrayRef<Attribute> parts) {
+  OpBuilder builder(op);
+  return KernelConcatHeadsOp::create(
+      builder, op->getLoc(), op->getResult(0).getType(),
+      rope ? "rope_backward" : "concat", inputs,
+      rope ? angles.find(op, rope).second : Value(), rope,
+      builder.getArrayAttr(parts));
+}
+
+/// Takes in the turning back of the inputs.
+void HeadsFormer::form(ConcatColumnsOp op) {
+  SmallVector<Value> inputs;
+  SmallVector<Attribute> parts;
+  RopeAttr rope;
+  for (Value input : op.getInputs()) {
+    auto turn = input.getDefiningOp<RopeOp>();
+    bool takes = turn && turn.getInverse() && turn->hasOneUse() &&
+                 (!rope || rope == turn.getRope());
+    int64_t heads = takes ? static_cast<int64_t>(turn.getHeads()) : 1;
+    int64_t columns = cast<RankedTensorType>(input.getType()).getDimSize(1);
+    if (takes)
+      rope = turn.getRope();
+    inputs.push_back(takes ? turn.getInput() : input);
+    parts.push_back(
+        HeadsPartAttr::get(op.getContext(), heads, columns / heads, takes));
+  }
+  SmallVector<Value> old(op.getInputs());
+  op.replaceAllUsesWith(createConcat(op, inputs, rope, parts));
+  op.erase();
+  for (Value input : old)
+    eraseIfDead(input);
+}
+
 void HeadsFormer::form(RopeOp op) {
   Value input = op.getInput();
   int64_t heads = op.getHeads();
+  if (op.getInverse()) {
+    int64_t dim = op.getType().getDimSize(1) / heads;
+    Value turned = createConcat(
+        op, input, op.getRope(),
+        HeadsPartAttr::get(op.getContext(), heads, dim, /*rotate=*/true));
+    op.replaceAllUsesWith(turned);
+    return op.erase();
+  }
   Columns columns = findColumns(input);
   KernelHeadsOp kernel =
       create(op, "rope", columns.row, op.getSeq(), op.getRope(),

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "passes/FormHeads.h"
+#include "passes/FormTraining.h"
 #include "passes/Passes.h"
 #include "passes/Regions.h"
 #include "passes/WeightTools.h"
@@ -158,14 +159,29 @@ struct FormElementwise : RewritePattern {
         !llvm::all_of(op->getOperandTypes(), isMatrix))
       return failure();
     StringRef stem = op->getName().stripDialect();
-    auto kernel = KernelElementwiseOp::create(rewriter, op->getLoc(),
-                                              op->getResult(0).getType(), stem,
-                                              op->getOperands());
+    // A fill is a number in the region.
+    SmallVector<Value> inputs;
     SmallVector<Type> types;
-    for (Value operand : op->getOperands())
+    for (Value operand : op->getOperands()) {
+      if (operand.getDefiningOp<FillOp>())
+        continue;
+      inputs.push_back(operand);
       types.push_back(getElement(operand));
+    }
+    if (inputs.empty())
+      return failure();
+    auto kernel = KernelElementwiseOp::create(
+        rewriter, op->getLoc(), op->getResult(0).getType(), stem, inputs);
     RegionBuilder region(kernel.getBody(), types, op->getLoc());
-    region.yield(region.apply(op, getElement(op->getResult(0))));
+    SmallVector<Value> arguments;
+    unsigned next = 0;
+    for (Value operand : op->getOperands()) {
+      auto fill = operand.getDefiningOp<FillOp>();
+      arguments.push_back(fill
+                              ? region.constant(fill.getValue().convertToDouble())
+                              : region.argument(next++));
+    }
+    region.yield(region.apply(op, arguments, getElement(op->getResult(0))));
     rewriter.replaceOp(op, kernel);
     return success();
   }
@@ -176,7 +192,7 @@ struct FormAttention : OpRewritePattern<AttendOp> {
   LogicalResult matchAndRewrite(AttendOp op,
                                 PatternRewriter &rewriter) const override {
     rewriter.replaceOpWithNewOp<KernelAttentionOp>(
-        op, op.getType(), /*lse=*/Type(), "attention", op.getQuery(),
+        op, op->getResultTypes(), "attention", op.getQuery(),
         op.getKeys(), op.getValues(), op.getSeq(), op.getHeads(),
         op.getScale());
     return success();
@@ -198,15 +214,47 @@ struct FormEmbedding : OpRewritePattern<EmbeddingOp> {
   }
 };
 
+/// A number that is no part of another kernel's region.
+struct FormFill : OpRewritePattern<FillOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(FillOp op,
+                                PatternRewriter &rewriter) const override {
+    Value rows = RowInputOp::create(rewriter, op.getLoc(), op.getType(),
+                                    "token_weight", op.getSeq());
+    auto kernel = KernelElementwiseOp::create(rewriter, op.getLoc(),
+                                              op.getType(), "fill", rows);
+    RegionBuilder region(kernel.getBody(), rewriter.getF32Type(), op.getLoc());
+    region.yield(region.constant(op.getValue().convertToDouble()));
+    rewriter.replaceOp(op, kernel);
+    return success();
+  }
+};
+
+/// Rows that something else than a product reads.
+struct FormGatherRows : OpRewritePattern<SelectRowsOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(SelectRowsOp op,
+                                PatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<KernelGatherRowsOp>(
+        op, op.getType(), "gather_rows", op.getInput(), op.getSeq());
+    return success();
+  }
+};
+
 struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
   void runOnOperation() override {
+    formWindows(getOperation());
     formHeads(getOperation());
-    RewritePatternSet sinking(&getContext()), patterns(&getContext());
+    RewritePatternSet sinking(&getContext()), patterns(&getContext()),
+        gathering(&getContext());
     sinking.add<SinkSelectRows>(&getContext());
     patterns.add<FormLinear, FormGatedLinear, FormRmsNorm, FormSwiglu,
                  FormElementwise, FormAttention, FormEmbedding>(&getContext());
+    addTrainingPatterns(patterns);
+    gathering.add<FormGatherRows, FormFill>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(sinking))) ||
-        failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+        failed(applyPatternsGreedily(getOperation(), std::move(patterns))) ||
+        failed(applyPatternsGreedily(getOperation(), std::move(gathering))))
       return signalPassFailure();
     WalkResult result = getOperation().walk<WalkOrder::PreOrder>(check);
     if (result.wasInterrupted())
@@ -218,11 +266,9 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
     if (isa<KernelInterface>(op))
       return WalkResult::skip();
     if (isa<ModuleOp, func::FuncOp, func::ReturnOp, WeightOp, GetWeightOp,
-            RunOp>(op))
+            RunOp, RunRowsOp, RowInputOp, GetGradientOp, GetCopyOp, GetHyperOp,
+            GetPartialsOp>(op))
       return WalkResult::advance();
-    if (isa<SelectRowsOp>(op))
-      return op->emitOpError()
-             << "expects rows that only linear operations read";
     return op->emitOpError() << "expects an operation of which a kernel can "
                              << "be made";
   }

@@ -100,7 +100,8 @@ struct IntoMatmul : OpRewritePattern<KernelElementwiseOp> {
     Location loc = rewriter.getFusedLoc({matmul.getLoc(), op.getLoc()});
     auto fused = KernelMatmulOp::create(
         rewriter, loc, op->getResult(0).getType(), matmul.getSymName(), matmul.getA(),
-        matmul.getWeight(), extras, matmul.getRows(), matmul.getPair());
+        matmul.getWeight(), extras, matmul.getRows(), matmul.getPair(),
+        matmul.getTransposed());
     SmallVector<Type> types(matmul.getPair() ? 2 : 1, rewriter.getF32Type());
     llvm::append_range(types, getElements(extras));
     RegionBuilder region(fused.getEpilogue(), types, loc);

@@ -10,13 +10,14 @@ namespace ds {
 using namespace ds;
 
 /// Returns whether the weights of `gate` and `up` may be interleaved: one
-/// label each, of equal type and layers.
+/// label each, of equal type and layers, in whole groups of 16 rows.
 static bool canPair(WeightTable &weights, LinearOp gate, LinearOp up) {
   WeightOp first = weights.findSole(gate.getWeight());
   WeightOp second = weights.findSole(up.getWeight());
   return first && second && first != second && first.getLabels().size() == 1 &&
          second.getLabels().size() == 1 &&
          first.getType() == second.getType() &&
+         first.getRows()[0] % 16 == 0 &&
          first.getLayersAttr() == second.getLayersAttr() &&
          areTrainedAlike(first, second);
 }

@@ -57,6 +57,16 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
       {"parts", std::move(parts)}};
   if (weight.getLayers())
     object["layers"] = json::Array(*weight.getLayers());
+  if (weight.getDecay())
+    object["decay"] = true;
+  if (weight.getFrozen())
+    object["frozen"] = true;
+  if (auto init = weight.getInitAttr()) {
+    json::Object rule{{"kind", stringifyInitKind(init.getKind())}};
+    if (init.getStd())
+      rule["std"] = init.getStd().getValueAsDouble();
+    object["init"] = std::move(rule);
+  }
   return object;
 }
 
@@ -72,14 +82,19 @@ static json::Value stateJson(const PlannedState &state, int64_t id) {
 }
 
 static json::Value bufferJson(const PlannedBuffer &buffer, int64_t id) {
-  return json::Object{{"id", id},
+  json::Object object{{"id", id},
                       {"name", buffer.name},
-                      {"rows", buffer.perRow ? "R" : "T"},
+                      {"rows", stringifyRows(buffer.rows)},
                       {"row_bytes", buffer.rowBytes},
                       {"element", buffer.isF32 ? "f32" : "bf16"},
                       {"offset", json::Object{{"T", buffer.offsetT},
                                               {"R", buffer.offsetR},
-                                              {"const", 0}}}};
+                                              {"const", buffer.offset}}}};
+  if (buffer.layers > 1) {
+    object["layers"] = buffer.layers;
+    object["stride"] = json::Object{{"T", buffer.getStride()}};
+  }
+  return object;
 }
 
 /// The coefficients of a cost (docs/artifact.md), from the cost of one token,
@@ -132,52 +147,106 @@ static json::Value argJson(const PlannedArg &arg) {
     return json::Object{{"state", arg.id}};
   case PlannedArg::Seq:
     return json::Object{{"seq", true}};
+  case PlannedArg::Input:
+    return json::Object{{"input", arg.id}};
+  case PlannedArg::Gradient:
+    return json::Object{{"gradient", arg.id}};
+  case PlannedArg::Master:
+    return json::Object{{"master", arg.id}};
+  case PlannedArg::Moment1:
+    return json::Object{{"moment", arg.id}, {"order", 1}};
+  case PlannedArg::Moment2:
+    return json::Object{{"moment", arg.id}, {"order", 2}};
+  case PlannedArg::Hyper:
+    return json::Object{{"hyper", true}};
+  case PlannedArg::Partials:
+    return json::Object{{"partials", true}};
   }
   llvm_unreachable("covered switch");
 }
 
-static json::Value programJson(ArrayRef<PlannedStep> program,
-                               llvm::StringMap<int64_t> &ids,
-                               json::Array &kernels) {
-  json::Array steps;
-  for (const PlannedStep &step : program) {
-    if (!step.kernel) {
-      steps.push_back(json::Object{
-          {"layers", json::Array{step.firstLayer, step.layerCount}},
-          {"carry", step.carry},
-          {"program", programJson(step.body, ids, kernels)}});
-      continue;
-    }
-    StringRef name = cast<KernelInterface>(step.kernel).getKernelName();
+namespace {
+/// The kernels of all entries, numbered as they are met.
+struct KernelTable {
+  llvm::StringMap<int64_t> ids;
+  json::Array kernels;
+
+  int64_t find(Operation *kernel) {
+    StringRef name = cast<KernelInterface>(kernel).getKernelName();
     auto [it, added] = ids.try_emplace(name, kernels.size());
     if (added)
-      kernels.push_back(kernelJson(step.kernel));
-    json::Array args;
-    for (const PlannedArg &arg : step.args)
-      args.push_back(argJson(arg));
-    steps.push_back(
-        json::Object{{"kernel", it->second}, {"args", std::move(args)}});
+      kernels.push_back(kernelJson(kernel));
+    return it->second;
+  }
+};
+} // namespace
+
+static json::Value programJson(ArrayRef<PlannedStep> program,
+                               KernelTable &kernels) {
+  json::Array steps;
+  for (const PlannedStep &step : program) {
+    json::Object object;
+    if (step.kernel) {
+      object["kernel"] = kernels.find(step.kernel);
+      json::Array args;
+      for (const PlannedArg &arg : step.args)
+        args.push_back(argJson(arg));
+      object["args"] = std::move(args);
+      if (step.rows > 0)
+        object["rows"] = step.rows;
+    } else {
+      if (step.window > 0)
+        object["window"] = step.window;
+      else
+        object["layers"] = json::Array{step.firstLayer, step.layerCount};
+      if (step.carry >= 0)
+        object["carry"] = step.carry;
+      if (step.reverse)
+        object["reverse"] = true;
+      object["program"] = programJson(step.body, kernels);
+    }
+    steps.push_back(std::move(object));
   }
   return steps;
 }
 
+static json::Value entryJson(const EntryPlan &entry, KernelTable &kernels) {
+  json::Array buffers, inputs;
+  for (auto [id, buffer] : llvm::enumerate(entry.buffers))
+    buffers.push_back(bufferJson(buffer, id));
+  for (const PlannedInput &input : entry.inputs)
+    inputs.push_back(json::Object{{"name", input.name},
+                                  {"element", input.isF32 ? "f32" : "i32"}});
+  json::Object object{
+      {"arena", json::Object{{"T", entry.arenaT},
+                             {"R", entry.arenaR},
+                             {"const", entry.arena + kArenaPadding}}},
+      {"buffers", std::move(buffers)},
+      {"inputs", std::move(inputs)},
+      {"program", programJson(entry.program, kernels)}};
+  for (auto [name, id] : {std::make_pair("logits", entry.logits),
+                          std::make_pair("hidden_final", entry.finalHidden),
+                          std::make_pair("loss", entry.loss),
+                          std::make_pair("log_prob", entry.logProb)})
+    if (id >= 0)
+      object[name] = id;
+  return object;
+}
+
 json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
                               const ManifestOptions &options) {
-  json::Array weights, states, buffers, kernels;
+  json::Array weights, states;
   for (auto [id, weight] : llvm::enumerate(plan.weights))
     weights.push_back(weightJson(weight, id));
   for (auto [id, state] : llvm::enumerate(plan.states))
     states.push_back(stateJson(state, id));
-  for (auto [id, buffer] : llvm::enumerate(plan.buffers))
-    buffers.push_back(bufferJson(buffer, id));
-  llvm::StringMap<int64_t> ids;
-  json::Value program = programJson(plan.program, ids, kernels);
-  json::Object entry{{"logits", plan.logits}, {"program", std::move(program)}};
-  if (plan.finalHidden >= 0)
-    entry["hidden_final"] = plan.finalHidden;
+  KernelTable kernels;
+  json::Object entries;
+  for (const EntryPlan &entry : plan.entries)
+    entries[entry.name] = entryJson(entry, kernels);
   Type compute = module->getAttrOfType<TypeAttr>(kComputeAttr).getValue();
   return json::Object{
-      {"format", 1},
+      {"format", 2},
       {"producer", "dscc 0.1.0"},
       {"model", module->getAttrOfType<StringAttr>(kModelAttr).getValue()},
       {"compute", elementName(compute)},
@@ -187,10 +256,6 @@ json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
       {"query_rows", options.queryRows},
       {"weights", std::move(weights)},
       {"states", std::move(states)},
-      {"buffers", std::move(buffers)},
-      {"arena", json::Object{{"T", plan.arenaT},
-                             {"R", plan.arenaR},
-                             {"const", kArenaPadding}}},
-      {"kernels", std::move(kernels)},
-      {"entry", std::move(entry)}};
+      {"kernels", std::move(kernels.kernels)},
+      {"entries", std::move(entries)}};
 }

@@ -1,8 +1,8 @@
 //===- MemoryPlan.cpp - Sizes and places of what a step needs -------------===//
 //
 // Buffers are placed greatest first, each in the smallest gap that is free for
-// its lifetime. Buffers of T rows and of R rows lie apart, so that all
-// offsets are linear in T and R.
+// its lifetime. Buffers of T rows, of R rows and of windows lie apart, so that
+// all offsets are linear in T and R.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/PlanMemory.h"
@@ -13,23 +13,73 @@ static int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-int64_t MemoryPlan::arenaBytes(int64_t tokens, int64_t rows) const {
-  return roundUp(tokens, 16) * arenaT + roundUp(rows, 16) * arenaR +
+StringRef ds::stringifyRows(BufferRows rows) {
+  switch (rows) {
+  case BufferRows::Tokens:
+    return "T";
+  case BufferRows::Outputs:
+    return "R";
+  case BufferRows::Window:
+    return "W";
+  }
+  llvm_unreachable("covered switch");
+}
+
+int64_t EntryPlan::arenaBytes(int64_t tokens, int64_t rows) const {
+  return roundUp(tokens, 16) * arenaT + roundUp(rows, 16) * arenaR + arena +
          kArenaPadding;
+}
+
+const EntryPlan *MemoryPlan::find(StringRef name) const {
+  auto it = llvm::find_if(entries,
+                          [&](const EntryPlan &each) { return each.name == name; });
+  return it == entries.end() ? nullptr : &*it;
+}
+
+/// Rows of `weight` once its parts are in packed order.
+static int64_t getPackedRows(WeightOp weight) {
+  int64_t rows = 0;
+  for (int64_t part : weight.getRows())
+    rows += weight.getPaired() ? roundUp(part, 16) : part;
+  return rows;
+}
+
+static int64_t getLayers(WeightOp weight) {
+  return weight.getLayers() ? (*weight.getLayers())[1] : 1;
 }
 
 int64_t ds::getPackedBytes(WeightOp weight) {
   RankedTensorType type = getPackedType(weight);
-  int64_t layers = weight.getLayers() ? (*weight.getLayers())[1] : 1;
+  int64_t layers = getLayers(weight);
   int64_t size = getElementBytes(type.getElementType());
   if (type.getRank() == 1)
     return layers * roundUp(type.getDimSize(0), 16) * size;
   if (weight.getLayout() == WeightLayout::Raw)
     return layers * type.getNumElements() * size;
-  int64_t rows = 0;
-  for (int64_t part : weight.getRows())
-    rows += weight.getPaired() ? roundUp(part, 16) : part;
-  return layers * roundUp(rows, 32) * roundUp(type.getDimSize(1), 32) * size;
+  return layers * roundUp(getPackedRows(weight), 32) *
+         roundUp(type.getDimSize(1), 32) * size;
+}
+
+int64_t ds::getTrainedRows(WeightOp weight) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  return type.getRank() == 1 ? roundUp(type.getDimSize(0), 16)
+                             : roundUp(getPackedRows(weight), 32);
+}
+
+int64_t ds::getTrainedBytes(WeightOp weight) {
+  auto type = cast<RankedTensorType>(weight.getType());
+  int64_t columns =
+      type.getRank() == 1 ? 1 : roundUp(type.getDimSize(1), 32);
+  return getLayers(weight) * getTrainedRows(weight) * columns * 4;
+}
+
+int64_t MemoryPlan::trainingBytes() const {
+  if (!find(kTrainEntry))
+    return 0;
+  int64_t bytes = 0;
+  for (WeightOp weight : weights)
+    bytes += 4 * getTrainedBytes(weight);
+  return bytes;
 }
 
 int64_t MemoryPlan::weightBytes() const {
@@ -49,19 +99,28 @@ int64_t MemoryPlan::stateBytesPerToken() const {
   return bytes;
 }
 
-/// Bytes of a row in the arena: with T and R multiples of 16, offsets are
-/// multiples of 64.
-static int64_t getStride(const PlannedBuffer &buffer) {
-  return roundUp(buffer.rowBytes, 4);
+/// Returns where `buffer` begins among the buffers of as many rows.
+static int64_t &getOffset(PlannedBuffer &buffer) {
+  switch (buffer.rows) {
+  case BufferRows::Tokens:
+    return buffer.offsetT;
+  case BufferRows::Outputs:
+    return buffer.offsetR;
+  case BufferRows::Window:
+    return buffer.offset;
+  }
+  llvm_unreachable("covered switch");
 }
 
-static int64_t &getOffset(PlannedBuffer &buffer) {
-  return buffer.perRow ? buffer.offsetR : buffer.offsetT;
+/// Returns what `buffer` takes there.
+static int64_t getSize(const PlannedBuffer &buffer) {
+  int64_t rows = buffer.rows == BufferRows::Window ? kWindowRows : 1;
+  return rows * buffer.getStride() * buffer.layers;
 }
 
 /// Returns whether the buffers need different places.
 static bool conflict(const PlannedBuffer &a, const PlannedBuffer &b) {
-  return a.perRow == b.perRow && a.first <= b.last && b.first <= a.last;
+  return a.rows == b.rows && a.first <= b.last && b.first <= a.last;
 }
 
 /// Returns the smallest gap between `rivals`, which are sorted by offset, that
@@ -74,17 +133,17 @@ static int64_t findGap(ArrayRef<PlannedBuffer *> rivals, int64_t size) {
       best = end;
       bestWaste = waste;
     }
-    end = std::max(end, getOffset(*rival) + getStride(*rival));
+    end = std::max(end, getOffset(*rival) + getSize(*rival));
   }
   return best < 0 ? end : best;
 }
 
-void MemoryPlan::place() {
+void EntryPlan::place() {
   SmallVector<PlannedBuffer *> order, placed;
   for (PlannedBuffer &buffer : buffers)
     order.push_back(&buffer);
   llvm::sort(order, [](PlannedBuffer *a, PlannedBuffer *b) {
-    return std::make_pair(-a->rowBytes, a) < std::make_pair(-b->rowBytes, b);
+    return std::make_pair(-getSize(*a), a) < std::make_pair(-getSize(*b), b);
   });
   for (PlannedBuffer *buffer : order) {
     SmallVector<PlannedBuffer *> rivals;
@@ -94,12 +153,18 @@ void MemoryPlan::place() {
     llvm::sort(rivals, [](PlannedBuffer *a, PlannedBuffer *b) {
       return getOffset(*a) < getOffset(*b);
     });
-    getOffset(*buffer) = findGap(rivals, getStride(*buffer));
-    int64_t &arena = buffer->perRow ? arenaR : arenaT;
-    arena = std::max(arena, getOffset(*buffer) + getStride(*buffer));
+    getOffset(*buffer) = findGap(rivals, getSize(*buffer));
+    int64_t &end = buffer->rows == BufferRows::Tokens    ? arenaT
+                   : buffer->rows == BufferRows::Outputs ? arenaR
+                                                         : arena;
+    end = std::max(end, getOffset(*buffer) + getSize(*buffer));
     placed.push_back(buffer);
   }
-  for (PlannedBuffer &buffer : buffers)
-    if (buffer.perRow)
+  // Buffers of T rows, of R rows and of windows follow one another.
+  for (PlannedBuffer &buffer : buffers) {
+    if (buffer.rows != BufferRows::Tokens)
       buffer.offsetT = arenaT;
+    if (buffer.rows == BufferRows::Window)
+      buffer.offsetR = arenaR;
+  }
 }

@@ -80,6 +80,59 @@ def DecomposeOps : Ds_Pass<"ds-decompose"> {
 }
 
 //===----------------------------------------------------------------------===//
+// differentiate
+//===----------------------------------------------------------------------===//
+
+def FuseLoss : Ds_Pass<"ds-fuse-loss"> {
+  let summary = "Makes one operation of the head's product and log_prob";
+  let description = [{
+    In the entry "train", a `ds.linear` without bias that only a `ds.log_prob`
+    reads becomes `ds.linear_log_prob` with it, forward and backward of which
+    run over windows of rows: no [R, vocabulary] is ever in memory.
+    Bit-preserving.
+
+    ```mlir
+    %z = ds.linear %x, %w : (tensor<?x64xbf16>, tensor<301x64xbf16>) -> tensor<?x301xf32>
+    %p, %lse = ds.log_prob %z, %t, %i : (tensor<?x301xf32>, tensor<?x1xi32>, tensor<?x1xf32>) -> (tensor<?x1xf32>, tensor<?x1xf32>)
+    // becomes
+    %p, %lse = ds.linear_log_prob %x, %w, %t, %i : (tensor<?x64xbf16>, tensor<301x64xbf16>, tensor<?x1xi32>, tensor<?x1xf32>) -> (tensor<?x1xf32>, tensor<?x1xf32>)
+    ```
+  }];
+  let statistics = [Statistic<"fused", "fused", "Heads fused">];
+}
+
+def Differentiate : Ds_Pass<"ds-differentiate"> {
+  let summary = "Adds the backward to the entry \"train\"";
+  let description = [{
+    Reverse mode from the first result of the entry, the losses of the rows,
+    whose sum is the loss. Every operation says by its
+    DifferentiableInterface how gradients pass; gradients of weights are added
+    to the memory that `ds.get_gradient` names. A layer body becomes
+    `.forward` and `.backward`; the backward recomputes what it needs from the
+    layer's input, which the forward run keeps as a `!ds.stack`, and reads the
+    state that the forward has left. Adds the entry "update": a
+    `ds.square_sum` and a `ds.adamw` for every weight that is trained.
+
+    It comes after the fusions, so that a fused projection has one product for
+    its input's gradient and one for its weight's. Operations without a
+    derivative are errors at their place in the model's text.
+  }];
+}
+
+def CheckpointActivations : Ds_Pass<"ds-checkpoint-activations"> {
+  let summary = "Keeps activations for the backward within a budget";
+  let description = [{
+    Products and attention that the backward would recompute are kept, those
+    first that save most FLOPs for their bytes, while `budget` lasts. Norms,
+    SwiGLU and additions are recomputed. Bit-preserving.
+  }];
+  let options = [Option<"budget", "budget", "int64_t", /*default=*/"-1",
+                        "Bytes per token that may be kept; -1: all that saves "
+                        "a product or attention">];
+  let statistics = [Statistic<"kept", "kept", "Values kept">];
+}
+
+//===----------------------------------------------------------------------===//
 // schedule
 //===----------------------------------------------------------------------===//
 

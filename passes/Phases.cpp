@@ -10,6 +10,8 @@ static const PhaseInfo kPhases[] = {
      "canonicalise, remove what is equal or unused"},
     {Phase::Optimise, "optimise",
      "fuse projections, SwiGLU, rope and appends; bit-preserving"},
+    {Phase::Differentiate, "differentiate",
+     "add the backward and the optimiser's step, if there is an entry to train"},
     {Phase::Schedule, "schedule",
      "choose layouts of weights, form kernels, place every tensor"},
 };
@@ -30,7 +32,8 @@ static void addCleanup(OpPassManager &manager) {
   manager.addPass(createRemoveDeadWeights());
 }
 
-void ds::addPhase(OpPassManager &manager, Phase phase) {
+void ds::addPhase(OpPassManager &manager, Phase phase,
+                  const PhaseOptions &options) {
   switch (phase) {
   case Phase::Simplify:
     addCleanup(manager);
@@ -40,6 +43,14 @@ void ds::addPhase(OpPassManager &manager, Phase phase) {
     manager.addPass(createFuseProjections());
     manager.addPass(createFuseRopeAppend());
     addCleanup(manager);
+    return;
+  case Phase::Differentiate:
+    manager.addPass(createFuseLoss());
+    manager.addPass(createDifferentiate());
+    manager.addPass(createCheckpointActivations(
+        CheckpointActivationsOptions{options.keptBytes}));
+    addCleanup(manager);
+    manager.addPass(createSymbolDCEPass());
     return;
   case Phase::Schedule:
     manager.addPass(createAssignLayouts());
@@ -53,9 +64,9 @@ void ds::addPhase(OpPassManager &manager, Phase phase) {
 }
 
 void ds::buildPipeline(OpPassManager &manager, Phase upTo,
-                       StringRef dumpFolder) {
+                       StringRef dumpFolder, const PhaseOptions &options) {
   for (auto [index, info] : llvm::enumerate(kPhases)) {
-    addPhase(manager, info.phase);
+    addPhase(manager, info.phase, options);
     if (!dumpFolder.empty()) {
       SmallString<128> path(dumpFolder);
       llvm::sys::path::append(path, llvm::Twine(index + 1) + "-" + info.name +
@@ -75,6 +86,9 @@ struct PhasesOptions : PassPipelineOptions<PhasesOptions> {
   Option<std::string> dump{*this, "dump",
                            llvm::cl::desc("Folder for the IR of each phase"),
                            llvm::cl::init("")};
+  Option<int64_t> keep{*this, "keep",
+                       llvm::cl::desc("Bytes per token kept for a backward"),
+                       llvm::cl::init(-1)};
 };
 } // namespace
 
@@ -89,6 +103,6 @@ void ds::registerAllDsPasses() {
         if (!phase)
           llvm::report_fatal_error("no phase '" + Twine(options.to) + "'",
                                    /*gen_crash_diag=*/false);
-        buildPipeline(manager, *phase, options.dump);
+        buildPipeline(manager, *phase, options.dump, {options.keep});
       });
 }

@@ -7,7 +7,14 @@
 namespace ds {
 
 /// The phases, in order. `--compile-to` stops after one.
-enum class Phase { Simplify, Optimise, Schedule };
+enum class Phase { Simplify, Optimise, Differentiate, Schedule };
+
+/// What the phases leave to the user.
+struct PhaseOptions {
+  /// Bytes per token that a training step may keep for its backward; -1 keeps
+  /// all that saves a product or attention.
+  int64_t keptBytes = -1;
+};
 
 struct PhaseInfo {
   Phase phase;
@@ -22,12 +29,13 @@ ArrayRef<PhaseInfo> getPhases();
 std::optional<Phase> findPhase(StringRef name);
 
 /// Adds the passes of one phase.
-void addPhase(OpPassManager &manager, Phase phase);
+void addPhase(OpPassManager &manager, Phase phase,
+              const PhaseOptions &options = {});
 
 /// Adds the phases up to and with `upTo`. With a `dumpFolder`, which has to
 /// exist, the module is written to `<folder>/<number>-<phase>.mlir` after each.
 void buildPipeline(OpPassManager &manager, Phase upTo,
-                   StringRef dumpFolder = "");
+                   StringRef dumpFolder = "", const PhaseOptions &options = {});
 
 } // namespace ds
 #endif

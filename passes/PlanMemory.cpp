@@ -16,7 +16,7 @@ using namespace ds;
 // Entries
 //===----------------------------------------------------------------------===//
 
-LogicalResult Planner::checkModule() {
+static LogicalResult checkModule(ModuleOp module) {
   auto expects = [&](StringRef name, StringRef what) {
     return module.emitError()
            << "expects module attribute '" << name << "' to be " << what;
@@ -30,7 +30,9 @@ LogicalResult Planner::checkModule() {
   return success();
 }
 
+/// Entries share states by name.
 LogicalResult Planner::planStates(func::FuncOp entry) {
+  int64_t index = 0;
   for (BlockArgument argument : entry.getArguments()) {
     auto type = dyn_cast<StateType>(argument.getType());
     if (!type)
@@ -38,80 +40,108 @@ LogicalResult Planner::planStates(func::FuncOp entry) {
     if (type.getShape().size() > 2)
       return entry.emitOpError()
              << "expects states of shape [heads, dims] or [dims], got " << type;
-    auto name =
+    auto attr =
         entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kNameAttr);
-    states[argument] = plan.states.size();
-    plan.states.push_back(
-        {name ? name.str() : "state" + std::to_string(plan.states.size()), type,
-         std::nullopt});
+    std::string name =
+        attr ? attr.getValue().str() : "state" + std::to_string(index);
+    ++index;
+    auto it = llvm::find_if(whole.states, [&](const PlannedState &each) {
+      return each.name == name;
+    });
+    if (it == whole.states.end())
+      it = whole.states.insert(it, {name, type, std::nullopt});
+    if (it->type != type)
+      return entry.emitOpError() << "expects state '" << name << "' to be "
+                                 << it->type << " in all entries, got " << type;
+    states[argument] = it - whole.states.begin();
   }
   return success();
 }
 
 /// What the runtime reads after the step lives to its end.
-void Planner::planOutputs(func::FuncOp entry) {
-  Operation *terminator = entry.getBody().front().getTerminator();
-  if (terminator->getNumOperands() == 0)
-    return;
-  Value logits = terminator->getOperand(0);
-  auto it = buffers.find(logits);
-  if (it == buffers.end())
-    return;
-  plan.logits = it->second;
-  ++now;
-  touch(logits);
-  if (auto head = logits.getDefiningOp<KernelMatmulOp>()) {
-    plan.finalHidden = buffers.lookup(head.getA());
-    touch(head.getA());
-  }
+int64_t Planner::keepOutput(Value value) {
+  touch(value);
+  auto it = buffers.find(value);
+  return it == buffers.end() ? -1 : it->second;
 }
 
-LogicalResult Planner::run(func::FuncOp entry) {
-  if (failed(checkModule()) || failed(planStates(entry)))
-    return failure();
-  for (Operation &op : entry.getBody().front()) {
-    if (isa<GetWeightOp, func::ReturnOp>(op))
-      continue;
-    FailureOr<PlannedStep> step = failure();
-    if (auto run = dyn_cast<RunOp>(op))
-      step = planRun(run);
-    else if (isa<KernelInterface>(op))
-      step = planKernel(&op);
-    else
-      return op.emitOpError() << "expects only kernels and runs in an entry";
-    if (failed(step))
-      return failure();
-    plan.program.push_back(std::move(*step));
+LogicalResult Planner::planOutputs(func::FuncOp entry) {
+  Operation *terminator = entry.getBody().front().getTerminator();
+  ValueRange values = terminator->getOperands();
+  ++now;
+  if (plan.name == kInferEntry) {
+    plan.logits = values.empty() ? -1 : keepOutput(values[0]);
+    if (plan.logits < 0)
+      return entry.emitOpError() << "expects the entry to return logits first";
+    if (auto head = values[0].getDefiningOp<KernelMatmulOp>())
+      plan.finalHidden = keepOutput(head.getA());
   }
-  planOutputs(entry);
-  if (plan.logits < 0)
-    return entry.emitOpError() << "expects the entry to return logits first";
-  plan.place();
+  if (plan.name == kTrainEntry) {
+    plan.loss = values.size() < 2 ? -1 : keepOutput(values[0]);
+    plan.logProb = values.size() < 2 ? -1 : keepOutput(values[1]);
+    if (plan.loss < 0 || plan.logProb < 0)
+      return entry.emitOpError() << "expects the entry to return losses and "
+                                 << "log-probabilities first";
+  }
   return success();
 }
 
-static FailureOr<func::FuncOp> findInfer(ModuleOp module) {
-  if (func::FuncOp entry = ds::findEntry(module, kInferEntry))
-    return entry;
-  return module.emitError() << "expects an entry function";
+/// Checks that what the runtime reads has a value for each wanted row.
+static LogicalResult checkOutputs(func::FuncOp entry, const EntryPlan &plan) {
+  auto isOutput = [&](int64_t id) {
+    return id < 0 || (plan.buffers[id].isF32 &&
+                      plan.buffers[id].rows == BufferRows::Outputs);
+  };
+  if (!isOutput(plan.logits))
+    return entry.emitOpError() << "expects to return f32 logits of the rows "
+                               << "that ds.select_rows chooses";
+  if (!isOutput(plan.loss) || !isOutput(plan.logProb))
+    return entry.emitOpError() << "expects to return f32 losses and "
+                               << "log-probabilities of the rows that "
+                               << "ds.select_rows chooses";
+  return success();
+}
+
+LogicalResult Planner::run(func::FuncOp entry) {
+  plan = EntryPlan();
+  plan.name = entry->getAttrOfType<StringAttr>(kEntryAttr).getValue().str();
+  now = 0;
+  results.clear();
+  if (failed(planStates(entry)) || failed(planProgram(entry, plan.program)) ||
+      failed(planOutputs(entry)))
+    return failure();
+  plan.place();
+  whole.entries.push_back(plan);
+  return success();
+}
+
+/// The module's entries in the order of the plan.
+static FailureOr<SmallVector<func::FuncOp>> findEntries(ModuleOp module) {
+  if (failed(checkModule(module)))
+    return failure();
+  SmallVector<func::FuncOp> entries;
+  for (StringRef name : {kInferEntry, kTrainEntry, kUpdateEntry})
+    if (func::FuncOp entry = findEntry(module, name))
+      entries.push_back(entry);
+  if (entries.empty())
+    return module.emitError() << "expects an entry function";
+  return entries;
 }
 
 FailureOr<MemoryPlan> ds::planMemory(ModuleOp module) {
-  FailureOr<func::FuncOp> entry = findInfer(module);
+  FailureOr<SmallVector<func::FuncOp>> entries = findEntries(module);
+  if (failed(entries))
+    return failure();
   MemoryPlan plan;
-  if (failed(entry))
-    return failure();
   Planner planner(module, plan);
-  if (failed(planner.run(*entry)))
-    return failure();
+  for (func::FuncOp entry : *entries)
+    if (failed(planner.run(entry)) ||
+        failed(checkOutputs(entry, plan.entries.back())))
+      return failure();
   if (!planner.copies.empty())
-    return planner.copies.front()->emitOpError()
-           << "expects the activation to be free for what the body returns";
-  const PlannedBuffer &logits = plan.buffers[plan.logits];
-  if (!logits.perRow || !logits.isF32)
-    return entry->emitOpError()
-           << "expects to return f32 logits of the rows that ds.select_rows "
-           << "chooses";
+    return planner.copies.front()->getOwner()->emitOpError()
+           << "expects a buffer of its own for operand "
+           << planner.copies.front()->getOperandNumber();
   return plan;
 }
 
@@ -133,28 +163,29 @@ static Value copyBefore(Operation *op, Value value) {
   return copy.getResult(0);
 }
 
-/// Copies the activation where it has to be: of a run before the run, of a
-/// body before it returns.
-static void insertCopy(Operation *op) {
-  Operation *user = op;
-  if (auto body = dyn_cast<func::FuncOp>(op))
-    user = body.getBody().front().getTerminator();
-  user->setOperand(0, copyBefore(user, user->getOperand(0)));
+/// Makes `operand` a copy: an argument as its function begins, anything else
+/// before the operation.
+static void insertCopy(OpOperand *operand) {
+  Operation *place = operand->getOwner();
+  if (isa<BlockArgument>(operand->get()) && isa<func::ReturnOp>(place))
+    place = &place->getBlock()->front();
+  operand->set(copyBefore(place, operand->get()));
 }
 
-static void recordPlan(ModuleOp module, const MemoryPlan &plan,
+static void recordPlan(func::FuncOp entry, const EntryPlan &plan,
                        const Planner &planner) {
-  Builder builder(module.getContext());
+  MLIRContext *context = entry.getContext();
+  Builder builder(context);
   SmallVector<Attribute> buffers;
   for (const PlannedBuffer &buffer : plan.buffers)
     buffers.push_back(BufferAttr::get(
-        module.getContext(), buffer.name, buffer.perRow ? "R" : "T",
-        buffer.rowBytes,
+        context, buffer.name, stringifyRows(buffer.rows), buffer.rowBytes,
+        buffer.layers,
         buffer.isF32 ? Type(builder.getF32Type()) : builder.getBF16Type(),
-        buffer.offsetT, buffer.offsetR, 0));
-  module->setAttr(kBuffersAttr, builder.getArrayAttr(buffers));
-  module->setAttr(kArenaAttr, ArenaAttr::get(module.getContext(), plan.arenaT,
-                                             plan.arenaR, kArenaPadding));
+        buffer.offsetT, buffer.offsetR, buffer.offset));
+  entry->setAttr(kBuffersAttr, builder.getArrayAttr(buffers));
+  entry->setAttr(kArenaAttr, ArenaAttr::get(context, plan.arenaT, plan.arenaR,
+                                            plan.arena + kArenaPadding));
   for (auto &[op, ids] : planner.results)
     op->setAttr(kBufferAttr, builder.getDenseI64ArrayAttr(ids));
 }
@@ -162,21 +193,27 @@ static void recordPlan(ModuleOp module, const MemoryPlan &plan,
 namespace {
 struct PlanMemory : ds::impl::PlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
-    FailureOr<func::FuncOp> entry = findInfer(getOperation());
+    FailureOr<SmallVector<func::FuncOp>> entries = findEntries(getOperation());
+    if (failed(entries))
+      return signalPassFailure();
     // A copy may free a buffer for another use, never take one away.
-    while (succeeded(entry)) {
+    while (true) {
       MemoryPlan plan;
       Planner planner(getOperation(), plan);
-      if (failed(planner.run(*entry)))
-        break;
+      for (func::FuncOp entry : *entries) {
+        if (failed(planner.run(entry)))
+          return signalPassFailure();
+        if (planner.copies.empty())
+          recordPlan(entry, plan.entries.back(), planner);
+      }
       if (planner.copies.empty()) {
-        buffers += plan.buffers.size();
-        return recordPlan(getOperation(), plan, planner);
+        for (const EntryPlan &entry : plan.entries)
+          buffers += entry.buffers.size();
+        return;
       }
       llvm::for_each(planner.copies, insertCopy);
       copies += planner.copies.size();
     }
-    signalPassFailure();
   }
 };
 } // namespace

@@ -15,29 +15,64 @@ namespace ds {
 /// Bytes at the end of the arena that no buffer has.
 constexpr int64_t kArenaPadding = 64;
 
+/// Rows of a window: steps that need many rows of something wide, such as
+/// logits in training, run it for this many rows at a time.
+constexpr int64_t kWindowRows = 256;
+
+/// How many rows a buffer has.
+enum class BufferRows {
+  Tokens,  ///< T, tokens of the step.
+  Outputs, ///< R, rows whose logits are asked for.
+  Window,  ///< kWindowRows, the rows of a window.
+};
+
+/// Returns "T", "R" or "W".
+StringRef stringifyRows(BufferRows rows);
+
 /// A tensor's memory.
 struct PlannedBuffer {
   std::string name;
-  bool perRow = false;         ///< Rows are R (wanted logits) instead of T.
+  BufferRows rows = BufferRows::Tokens;
   bool isF32 = false;          ///< Elements are f32 instead of bf16.
   int64_t rowBytes = 0;        ///< Bytes of one row, exact.
+  int64_t layers = 1;          ///< Tensors one after the other: a stack.
   int64_t first = 0, last = 0; ///< Steps of the program that need it.
-  int64_t offsetT = 0, offsetR = 0; ///< Address = T offsetT + R offsetR.
+  /// Address = T offsetT + R offsetR + offset.
+  int64_t offsetT = 0, offsetR = 0, offset = 0;
+
+  /// Bytes from a row to the next: with T and R multiples of 16, buffers begin
+  /// at multiples of 64.
+  int64_t getStride() const { return (rowBytes + 3) / 4 * 4; }
 };
 
 /// An argument of a launch.
 struct PlannedArg {
-  enum Kind { Buffer, Weight, State, Seq } kind;
+  enum Kind {
+    Buffer,
+    Weight,
+    State,
+    Seq,
+    Input,    ///< A row input of the step.
+    Gradient, ///< Gradient, f32 master copy and moments of a weight.
+    Master,
+    Moment1,
+    Moment2,
+    Hyper,   ///< The optimiser's hyper-parameters.
+    Partials ///< Sums of the launch's tiles.
+  } kind;
   int64_t id = 0;
 };
 
-/// A launch, or a run of layers around launches.
+/// A launch, a run of layers or a loop over windows of rows around launches.
 struct PlannedStep {
-  Operation *kernel = nullptr; ///< A kernel, or null for a run.
+  Operation *kernel = nullptr; ///< A kernel, or null for what is around some.
   SmallVector<PlannedArg> args;
+  int64_t rows = 0; ///< Of the launch, if they are fixed.
   int64_t firstLayer = 0, layerCount = 0;
+  bool reverse = false;          ///< From the last layer to the first.
   int64_t carry = -1;            ///< Buffer carried from layer to layer.
-  std::vector<PlannedStep> body; ///< Launches of one layer.
+  int64_t window = 0;            ///< Rows of a window, or 0: layers.
+  std::vector<PlannedStep> body; ///< Launches of one layer or window.
 };
 
 struct PlannedState {
@@ -46,21 +81,41 @@ struct PlannedState {
   std::optional<bool> key; ///< Laid out as keys, else as values.
 };
 
-struct MemoryPlan {
+/// A tensor [R, 1] that the runtime gives for a step.
+struct PlannedInput {
+  std::string name;
+  bool isF32 = true; ///< Elements are f32 instead of i32.
+};
+
+/// The program of an entry and its memory.
+struct EntryPlan {
+  std::string name; ///< "infer", "train" or "update".
   std::vector<PlannedBuffer> buffers;
+  std::vector<PlannedInput> inputs;
   std::vector<PlannedStep> program;
-  SmallVector<WeightOp> weights;
-  std::vector<PlannedState> states;
-  int64_t arenaT = 0, arenaR = 0; ///< Arena bytes = T arenaT + R arenaR.
-  int64_t logits = -1, finalHidden = -1;
+  int64_t arenaT = 0, arenaR = 0, arena = 0; ///< As the address of a buffer.
+  int64_t logits = -1, finalHidden = -1;     ///< Of "infer".
+  int64_t loss = -1, logProb = -1;           ///< Of "train".
 
   /// Gives every buffer its offset, and the arena its size.
   void place();
 
   /// Bytes of the arena for a step of `tokens` and `rows`.
   int64_t arenaBytes(int64_t tokens, int64_t rows) const;
+};
+
+struct MemoryPlan {
+  SmallVector<WeightOp> weights;
+  std::vector<PlannedState> states;
+  std::vector<EntryPlan> entries;
+
+  /// Returns the entry of the name, or null.
+  const EntryPlan *find(StringRef name) const;
   /// Bytes of all weights as they lie in memory once packed.
   int64_t weightBytes() const;
+  /// Bytes of the gradients, f32 copies and two moments of all weights that
+  /// are trained; 0 without an entry "train".
+  int64_t trainingBytes() const;
   /// Bytes of state for one token, all layers, padding included.
   int64_t stateBytesPerToken() const;
 };
@@ -68,7 +123,15 @@ struct MemoryPlan {
 /// Bytes of `weight` once packed, all layers.
 int64_t getPackedBytes(WeightOp weight);
 
-/// Plans the module's entry, in which what a body returns can take the place
+/// Rows of `weight`, or elements of a vector, with the padding of its f32
+/// copies: multiples of 32, of a vector of 16.
+int64_t getTrainedRows(WeightOp weight);
+
+/// Bytes of one f32 copy of `weight`, all layers: [N32][K32], rows in the order
+/// of the packed weight.
+int64_t getTrainedBytes(WeightOp weight);
+
+/// Plans the module's entries, in which what a body returns can take the place
 /// of its activation (pass `ds-plan-memory` sees to it). A failure was reported
 /// at its operation.
 FailureOr<MemoryPlan> planMemory(ModuleOp module);

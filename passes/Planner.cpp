@@ -4,7 +4,8 @@
 // lives from its definition to its last use; what is read within a run lives
 // through the whole run. A kernel that may write over an operand which dies
 // there shares its buffer. What a body returns takes the buffer of its
-// activation; where that still lives, a copy is needed.
+// activation; where that still lives, a copy is needed. What it returns beside
+// is made in its layer of a stack.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/Planner.h"
@@ -23,13 +24,24 @@ static bool diesAt(Operation *op, Value value) {
 // Buffers
 //===----------------------------------------------------------------------===//
 
-int64_t Planner::addBuffer(Value value, StringRef name, bool perRow) {
-  auto type = cast<RankedTensorType>(value.getType());
+BufferRows Planner::rowsOf(StringRef symbol) const {
+  if (symbol != "R")
+    return BufferRows::Tokens;
+  return inWindow ? BufferRows::Window : BufferRows::Outputs;
+}
+
+int64_t Planner::addBuffer(Type type, StringRef name, BufferRows rows) {
   PlannedBuffer buffer;
+  if (auto stack = dyn_cast<StackType>(type)) {
+    buffer.layers = stack.getLayers();
+    type = stack.getTensor();
+  }
+  auto tensor = cast<RankedTensorType>(type);
   buffer.name = name.str();
-  buffer.perRow = perRow;
-  buffer.isF32 = type.getElementType().isF32();
-  buffer.rowBytes = type.getDimSize(1) * getElementBytes(type.getElementType());
+  buffer.rows = rows;
+  buffer.isF32 = tensor.getElementType().isF32();
+  buffer.rowBytes =
+      tensor.getDimSize(1) * getElementBytes(tensor.getElementType());
   buffer.first = buffer.last = now;
   plan.buffers.push_back(buffer);
   return plan.buffers.size() - 1;
@@ -46,7 +58,8 @@ bool Planner::canTake(Operation *op, OpResult result, Value operand) {
   auto kernel = cast<KernelInterface>(op);
   auto it = buffers.find(operand);
   if (it == buffers.end() || pinned.contains(it->second) ||
-      plan.buffers[it->second].perRow != (kernel.getRowSymbol() == "R"))
+      plan.buffers[it->second].layers > 1 ||
+      plan.buffers[it->second].rows != rowsOf(kernel.getRowSymbol()))
     return false;
   // Operands that stand for the same memory must all allow it.
   for (OpOperand &use : op->getOpOperands()) {
@@ -79,10 +92,14 @@ std::optional<int64_t> Planner::findShared(Operation *op, OpResult result) {
 
 void Planner::planResult(Operation *op, OpResult result, PlannedStep &step) {
   auto kernel = cast<KernelInterface>(op);
-  std::optional<int64_t> shared = findShared(op, result);
-  int64_t id = shared ? *shared
-                      : addBuffer(result, kernel.getKernelName(),
-                                  kernel.getRowSymbol() == "R");
+  int64_t id;
+  if (auto it = kept.find(result); it != kept.end())
+    id = it->second;
+  else if (std::optional<int64_t> shared = findShared(op, result))
+    id = *shared;
+  else
+    id = addBuffer(result.getType(), kernel.getKernelName(),
+                   rowsOf(kernel.getRowSymbol()));
   buffers[result] = id;
   results[op].push_back(id);
   plan.buffers[id].last = now;
@@ -95,25 +112,58 @@ void Planner::planResult(Operation *op, OpResult result, PlannedStep &step) {
 // Kernels
 //===----------------------------------------------------------------------===//
 
-FailureOr<int64_t> Planner::findWeight(GetWeightOp read) {
-  auto [it, added] =
-      weightIds.try_emplace(read.getWeight(), plan.weights.size());
+FailureOr<int64_t> Planner::findWeight(Operation *read, StringRef name) {
+  auto [it, added] = weightIds.try_emplace(name, whole.weights.size());
   if (!added)
     return it->second;
-  auto weight = symbols.lookup<WeightOp>(read.getWeight());
+  auto weight = symbols.lookup<WeightOp>(name);
   if (!weight.getLayout())
-    return read.emitOpError() << "expects a weight with a layout";
-  plan.weights.push_back(weight);
+    return read->emitOpError() << "expects a weight with a layout";
+  whole.weights.push_back(weight);
   return it->second;
 }
 
+int64_t Planner::findInput(StringRef name, bool isF32) {
+  auto it = llvm::find_if(
+      plan.inputs, [&](const PlannedInput &each) { return each.name == name; });
+  if (it == plan.inputs.end())
+    it = plan.inputs.insert(it, {name.str(), isF32});
+  return it - plan.inputs.begin();
+}
+
+/// Returns what kind of a weight's memory `op` names, and the weight.
+static std::optional<std::pair<PlannedArg::Kind, StringRef>>
+getWeightMemory(Operation *op) {
+  if (auto read = dyn_cast_or_null<GetWeightOp>(op))
+    return std::make_pair(PlannedArg::Weight, read.getWeight());
+  if (auto gradient = dyn_cast_or_null<GetGradientOp>(op))
+    return std::make_pair(PlannedArg::Gradient, gradient.getWeight());
+  if (auto copy = dyn_cast_or_null<GetCopyOp>(op))
+    return std::make_pair(copy.getCopy() == Copy::Master    ? PlannedArg::Master
+                          : copy.getCopy() == Copy::Moment1 ? PlannedArg::Moment1
+                                                            : PlannedArg::Moment2,
+                          copy.getWeight());
+  return std::nullopt;
+}
+
 FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
-  if (auto read = operand.getDefiningOp<GetWeightOp>()) {
-    FailureOr<int64_t> id = findWeight(read);
+  Operation *source = operand.getDefiningOp();
+  if (auto memory = getWeightMemory(source)) {
+    FailureOr<int64_t> id = findWeight(source, memory->second);
     if (failed(id))
       return failure();
-    return PlannedArg{PlannedArg::Weight, *id};
+    return PlannedArg{memory->first, *id};
   }
+  auto input = dyn_cast_or_null<RowInputOp>(source);
+  if (!input)
+    input = inputs.lookup(operand);
+  if (input)
+    return PlannedArg{PlannedArg::Input,
+                      findInput(input.getName(), getElement(operand).isF32())};
+  if (isa_and_nonnull<GetHyperOp>(source))
+    return PlannedArg{PlannedArg::Hyper};
+  if (isa_and_nonnull<GetPartialsOp>(source))
+    return PlannedArg{PlannedArg::Partials};
   if (isa<SeqType>(operand.getType()))
     return PlannedArg{PlannedArg::Seq};
   if (isa<StateType>(operand.getType()))
@@ -127,7 +177,7 @@ FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
 /// Notes in which view a kernel takes a state; all have to agree.
 LogicalResult Planner::noteView(Operation *op) {
   auto note = [&](Value state, bool key) -> LogicalResult {
-    PlannedState &planned = plan.states[states.lookup(state)];
+    PlannedState &planned = whole.states[states.lookup(state)];
     if (planned.key.value_or(key) != key)
       return op->emitOpError() << "expects state '" << planned.name
                                << "' not to be kept as keys and as values";
@@ -185,9 +235,30 @@ FailureOr<PlannedStep> Planner::planKernel(Operation *op) {
 // Runs
 //===----------------------------------------------------------------------===//
 
+/// Returns whether `op` only names something that kernels take.
+static bool isSource(Operation &op) {
+  return isa<RowInputOp, GetHyperOp, GetPartialsOp, func::ReturnOp>(op) ||
+         getWeightMemory(&op);
+}
+
+/// Gives the tensors that `body` returns beside the activation their places in
+/// the stacks of the run's results, or has them copied there.
+void Planner::planStacks(RunOp run, func::FuncOp body) {
+  Operation *terminator = body.getBody().front().getTerminator();
+  for (OpResult result : run.getResults()) {
+    if (!isa<StackType>(result.getType()))
+      continue;
+    OpOperand &value = terminator->getOpOperand(result.getResultNumber());
+    buffers[result] =
+        addBuffer(result.getType(), body.getName(), BufferRows::Tokens);
+    if (isa<BlockArgument>(value.get()) || value.get() == returned ||
+        !kept.try_emplace(value.get(), buffers[result]).second)
+      copies.insert(&value);
+  }
+}
+
 LogicalResult Planner::planBody(RunOp run, func::FuncOp body,
                                 PlannedStep &step) {
-  pinned.clear();
   for (auto [argument, operand] :
        llvm::zip(body.getArguments(), run.getOperands())) {
     if (isa<StateType>(operand.getType())) {
@@ -202,19 +273,14 @@ LogicalResult Planner::planBody(RunOp run, func::FuncOp body,
       pinned.insert(it->second);
   }
   holder = body.getArgument(0);
-  returned = body.getBody().front().getTerminator()->getOperand(0);
-  for (Operation &op : body.getBody().front()) {
-    if (isa<GetWeightOp, func::ReturnOp>(op))
-      continue;
-    if (!isa<KernelInterface>(op))
-      return op.emitOpError() << "expects only kernels in a layer body";
-    FailureOr<PlannedStep> launch = planKernel(&op);
-    if (failed(launch))
-      return failure();
-    step.body.push_back(*launch);
-  }
+  OpOperand &activation =
+      body.getBody().front().getTerminator()->getOpOperand(0);
+  returned = activation.get();
+  planStacks(run, body);
+  if (failed(planProgram(body, step.body)))
+    return failure();
   if (buffers.lookup(returned) != carry)
-    copies.insert(body);
+    copies.insert(&activation);
   return success();
 }
 
@@ -225,22 +291,113 @@ FailureOr<PlannedStep> Planner::planRun(RunOp run) {
   PlannedStep step;
   step.firstLayer = run.getFirst();
   step.layerCount = run.getCount();
+  step.reverse = run.getReverse();
   Value input = run.getOperand(0);
   if (!buffers.count(input))
     return run.emitOpError() << "expects an activation that a kernel made";
   if (!diesAt(run, input) || llvm::count(run.getOperands(), input) != 1)
-    copies.insert(run);
+    copies.insert(&run->getOpOperand(0));
   carry = step.carry = buffers.lookup(input);
   if (failed(planBody(run, body, step)))
     return failure();
   for (Value operand : run.getOperands())
     touch(operand); // Every layer reads them.
+  for (Value result : run.getResults())
+    touch(result); // Every layer may write them.
   carry = -1;
   pinned.clear();
+  kept.clear();
   holder = returned = Value();
   buffers[run.getResult(0)] = step.carry;
   results[run].push_back(step.carry);
   plan.buffers[step.carry].last = now;
   passStates(run);
   return step;
+}
+
+/// A launch on a weight's memory, once for each of its layers.
+FailureOr<PlannedStep> Planner::planUpdate(Operation *op) {
+  FailureOr<PlannedStep> launch = planKernel(op);
+  if (failed(launch))
+    return failure();
+  Operation *source = op->getOperand(0).getDefiningOp();
+  auto memory = getWeightMemory(source);
+  if (!memory)
+    return op->emitOpError() << "expects the memory of a weight";
+  auto weight = symbols.lookup<WeightOp>(memory->second);
+  launch->rows = getTrainedRows(weight);
+  if (!weight.getLayers())
+    return launch;
+  PlannedStep loop;
+  loop.firstLayer = (*weight.getLayers())[0];
+  loop.layerCount = (*weight.getLayers())[1];
+  loop.body.push_back(std::move(*launch));
+  return loop;
+}
+
+/// What a window's body returns is a window of the run's result.
+FailureOr<PlannedStep> Planner::planWindows(RunRowsOp run) {
+  auto body = symbols.lookup<func::FuncOp>(run.getBody());
+  if (body.isExternal())
+    return run.emitOpError() << "expects a body that is defined";
+  PlannedStep step;
+  step.window = kWindowRows;
+  for (auto [argument, operand] :
+       llvm::zip(body.getArguments(), run.getOperands())) {
+    auto it = buffers.find(operand);
+    if (it != buffers.end())
+      buffers[argument] = it->second;
+    else if (auto input = operand.getDefiningOp<RowInputOp>())
+      inputs[argument] = input;
+    else
+      return run.emitOpError() << "expects operands that kernels made";
+    if (it != buffers.end())
+      pinned.insert(it->second);
+  }
+  Operation *terminator = body.getBody().front().getTerminator();
+  for (auto [value, result] :
+       llvm::zip(terminator->getOpOperands(), run.getResults())) {
+    int64_t id =
+        addBuffer(result.getType(), body.getName(), BufferRows::Outputs);
+    buffers[result] = id;
+    results[run].push_back(id);
+    if (isa<BlockArgument>(value.get()) ||
+        !kept.try_emplace(value.get(), id).second)
+      copies.insert(&value);
+  }
+  inWindow = true;
+  LogicalResult planned = planProgram(body, step.body);
+  inWindow = false;
+  pinned.clear();
+  kept.clear();
+  for (Value operand : run.getOperands())
+    touch(operand); // Every window reads them.
+  for (Value result : run.getResults())
+    touch(result);
+  if (failed(planned))
+    return failure();
+  return step;
+}
+
+LogicalResult Planner::planProgram(func::FuncOp function,
+                                   std::vector<PlannedStep> &program) {
+  for (Operation &op : function.getBody().front()) {
+    if (isSource(op))
+      continue;
+    FailureOr<PlannedStep> step = failure();
+    if (auto run = dyn_cast<RunOp>(op))
+      step = planRun(run);
+    else if (auto windows = dyn_cast<RunRowsOp>(op))
+      step = planWindows(windows);
+    else if (isa<KernelAdamwOp, KernelSquareSumOp>(op))
+      step = planUpdate(&op);
+    else if (isa<KernelInterface>(op))
+      step = planKernel(&op);
+    else
+      return op.emitOpError() << "expects only kernels and runs of bodies";
+    if (failed(step))
+      return failure();
+    program.push_back(std::move(*step));
+  }
+  return success();
 }

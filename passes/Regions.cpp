@@ -23,6 +23,10 @@ Value RegionBuilder::add(Value a, Value b) {
   return arith::AddFOp::create(builder, loc, a, b);
 }
 
+Value RegionBuilder::sub(Value a, Value b) {
+  return arith::SubFOp::create(builder, loc, a, b);
+}
+
 Value RegionBuilder::mul(Value a, Value b) {
   return arith::MulFOp::create(builder, loc, a, b);
 }
@@ -35,13 +39,21 @@ Value RegionBuilder::sqrt(Value value) {
   return math::SqrtOp::create(builder, loc, value);
 }
 
+Value RegionBuilder::exp(Value value) {
+  return math::ExpOp::create(builder, loc, value);
+}
+
+Value RegionBuilder::neg(Value value) {
+  return arith::NegFOp::create(builder, loc, value);
+}
+
 Value RegionBuilder::reduce(Value value) {
   return RowReduceOp::create(builder, loc, value);
 }
 
-Value RegionBuilder::apply(Operation *op, Type element) {
+Value RegionBuilder::apply(Operation *op, ValueRange arguments, Type element) {
   OperationState state(loc, op->getName());
-  state.addOperands(block->getArguments());
+  state.addOperands(arguments);
   state.addTypes(element);
   state.addAttributes(op->getAttrs());
   return builder.create(state)->getResult(0);
@@ -68,12 +80,10 @@ Value RegionBuilder::round(Value value, Type element) {
 }
 
 Value RegionBuilder::swiglu(Value gate, Value up) {
-  Value negative = arith::NegFOp::create(builder, loc, gate);
-  Value exponential = math::ExpOp::create(builder, loc, negative);
-  Value silu = div(gate, add(constant(1.0), exponential));
+  Value silu = div(gate, add(constant(1.0), exp(neg(gate))));
   return mul(silu, up);
 }
 
-void RegionBuilder::yield(Value value) {
-  YieldOp::create(builder, loc, ValueRange{value});
+void RegionBuilder::yield(ValueRange values) {
+  YieldOp::create(builder, loc, values);
 }

@@ -17,13 +17,16 @@ public:
   ValueRange arguments() { return block->getArguments(); }
   Value constant(double value);
   Value add(Value a, Value b);
+  Value sub(Value a, Value b);
   Value mul(Value a, Value b);
   Value div(Value a, Value b);
   Value sqrt(Value value);
+  Value exp(Value value);
+  Value neg(Value value);
   /// Sum over the row (`ds.row_reduce`).
   Value reduce(Value value);
-  /// Does to the arguments what `op` does to the elements of its operands.
-  Value apply(Operation *op, Type element);
+  /// Does to `arguments` what `op` does to the elements of its operands.
+  Value apply(Operation *op, ValueRange arguments, Type element);
   /// Clones the code of `other` and returns what it yields. `arguments` stand
   /// for its arguments.
   Value inlineRegion(Region &other, ValueRange arguments);
@@ -33,7 +36,7 @@ public:
   Value round(Value value, Type element);
   /// silu(gate) * up in f32.
   Value swiglu(Value gate, Value up);
-  void yield(Value value);
+  void yield(ValueRange values);
 
   OpBuilder builder;
   Location loc;

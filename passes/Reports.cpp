@@ -33,32 +33,58 @@ static void printBytes(llvm::raw_ostream &os, const Twine &name, double bytes) {
   os << llvm::formatv("{0,-24} {1,14:F1} MiB\n", name.str(), mebibytes(bytes));
 }
 
-static void printBuffers(const MemoryPlan &plan, llvm::raw_ostream &os) {
-  os << "\nbuffer                   rows  bytes of a row      offset   live\n";
-  for (const PlannedBuffer &buffer : plan.buffers)
-    os << llvm::formatv("{0,-24} {1,4} {2,15} {3,11}   {4}..{5}\n", buffer.name,
-                        buffer.perRow ? "R" : "T", buffer.rowBytes,
-                        buffer.perRow ? buffer.offsetR : buffer.offsetT,
-                        buffer.first, buffer.last);
+static void printBuffers(const EntryPlan &plan, llvm::raw_ostream &os) {
+  os << "\nbuffers of " << plan.name
+     << "\nbuffer                   rows  bytes of a row layers      offset   "
+        "live\n";
+  for (const PlannedBuffer &buffer : plan.buffers) {
+    int64_t offset = buffer.rows == BufferRows::Tokens    ? buffer.offsetT
+                     : buffer.rows == BufferRows::Outputs ? buffer.offsetR
+                                                          : buffer.offset;
+    os << llvm::formatv("{0,-24} {1,4} {2,15} {3,6} {4,11}   {5}..{6}\n",
+                        buffer.name, stringifyRows(buffer.rows),
+                        buffer.rowBytes, buffer.layers, offset, buffer.first,
+                        buffer.last);
+  }
+}
+
+static void printArena(const EntryPlan &entry, llvm::raw_ostream &os) {
+  os << llvm::formatv("{0,-24} {1} T + {2} R + {3} bytes\n",
+                      "arena of " + entry.name, entry.arenaT, entry.arenaR,
+                      entry.arena + kArenaPadding);
 }
 
 void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
                      llvm::raw_ostream &os) {
   int64_t context = configNumber(module, "max_position_embeddings", 4096);
-  int64_t tokens = std::min<int64_t>(context, 512);
+  int64_t tokens = std::min<int64_t>(context, 512), batch = 4096;
   auto weights = static_cast<double>(plan.weightBytes());
-  double state = static_cast<double>(plan.stateBytesPerToken()) *
-                 static_cast<double>(context);
-  auto arena = static_cast<double>(plan.arenaBytes(tokens, 1));
+  auto perToken = static_cast<double>(plan.stateBytesPerToken());
   printCount(os, "parameters", countParameters(plan), "");
   printBytes(os, "weights, packed", weights);
   printCount(os, "state", plan.stateBytesPerToken(), "bytes per token");
-  printBytes(os, "state of " + Twine(context) + " tokens", state);
-  os << llvm::formatv("{0,-24} {1} T + {2} R + {3} bytes\n", "arena",
-                      plan.arenaT, plan.arenaR, kArenaPadding);
-  printBytes(os, "arena of T=" + Twine(tokens) + " R=1", arena);
-  printBytes(os, "total", weights + state + arena);
-  printBuffers(plan, os);
+  if (const EntryPlan *infer = plan.find(kInferEntry)) {
+    double state = perToken * static_cast<double>(context);
+    auto arena = static_cast<double>(infer->arenaBytes(tokens, 1));
+    printBytes(os, "state of " + Twine(context) + " tokens", state);
+    printArena(*infer, os);
+    printBytes(os, "arena of T=" + Twine(tokens) + " R=1", arena);
+    printBytes(os, "total", weights + state + arena);
+  }
+  if (const EntryPlan *train = plan.find(kTrainEntry)) {
+    double state = perToken * static_cast<double>(batch);
+    auto arena = static_cast<double>(train->arenaBytes(batch, batch));
+    auto copies = static_cast<double>(plan.trainingBytes());
+    os << "\ntraining\n";
+    printBytes(os, "masters, moments, grads", copies);
+    printBytes(os, "state of " + Twine(batch) + " tokens", state);
+    printArena(*train, os);
+    printBytes(os, "arena of T=R=" + Twine(batch), arena);
+    printBytes(os, "total", weights + copies + state + arena);
+  }
+  for (const EntryPlan &entry : plan.entries)
+    if (!entry.buffers.empty())
+      printBuffers(entry, os);
 }
 
 static void printLine(StringRef name, int64_t count, Cost cost,
@@ -85,7 +111,9 @@ static void printProgram(ArrayRef<PlannedStep> program, int64_t count,
                          StepShape step, Cost &total, llvm::raw_ostream &os) {
   for (const PlannedStep &launch : program) {
     if (!launch.kernel) {
-      printProgram(launch.body, launch.layerCount, step, total, os);
+      // A window's rows are all rows, some at a time.
+      printProgram(launch.body, launch.window > 0 ? count : launch.layerCount,
+                   step, total, os);
       continue;
     }
     Cost cost = scale(cast<CostInterface>(launch.kernel).getCost(step), count);
@@ -97,14 +125,20 @@ static void printProgram(ArrayRef<PlannedStep> program, int64_t count,
 
 void ds::printCost(ModuleOp module, const MemoryPlan &plan, int64_t tokens,
                    llvm::raw_ostream &os) {
-  for (int64_t t : {int64_t(1), tokens}) {
-    StepShape step{t, 1, 1, t};
+  auto print = [&](StringRef name, StepShape step) {
+    const EntryPlan *entry = plan.find(name);
+    if (!entry)
+      return;
     Cost total;
-    os << "step of " << t << (t == 1 ? " token\n" : " tokens\n");
+    os << (name == kTrainEntry ? "training step of " : "step of ")
+       << step.tokens << (step.tokens == 1 ? " token\n" : " tokens\n");
     os << "kernel                   count     GFLOP  weights MiB  activ. MiB"
        << "  state MiB\n";
-    printProgram(plan.program, 1, step, total, os);
+    printProgram(entry->program, 1, step, total, os);
     printLine("total", 1, total, os);
     os << "\n";
-  }
+  };
+  print(kInferEntry, {1, 1, 1, 1});
+  print(kInferEntry, {tokens, 1, 1, tokens});
+  print(kTrainEntry, {tokens, 1, tokens, tokens});
 }

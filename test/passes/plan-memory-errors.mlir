@@ -52,7 +52,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   func.func @forward(%s: !ds.seq) -> tensor<?x8xf32> attributes {ds.entry = "infer"} {
     %x = ds.kernel.angles @angles %s <half_split, dims = 8, theta = 1.0e4 : f64> : tensor<?x8xf32>
-    // expected-error @below {{expects only kernels and runs in an entry}}
+    // expected-error @below {{expects only kernels and runs of bodies}}
     %y = arith.negf %x : tensor<?x8xf32>
     return %y : tensor<?x8xf32>
   }

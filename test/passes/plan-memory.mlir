@@ -4,8 +4,6 @@
 
 // The residual stays in the embedding's buffer; what does not live at the same
 // time shares space; the peak is that of %c's launch: 128 + 256 + 128.
-// CHECK: module attributes {ds.arena = #ds.arena<perT = 512, perR = 0, constant = 64>
-// CHECK-SAME: #ds.buffer<name = "embed", rows = "T", rowBytes = 128, element = f32, perT = [[#]], perR = 0, constant = 0>
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   ds.weight @t layout raw {labels = ["t"], rows = array<i64: 8>} : tensor<8x32xf32>
   ds.weight @w layout panel_f32 {labels = ["w"], rows = array<i64: 64>, layers = array<i64: 0, 2>} : tensor<64x32xf32>
@@ -35,6 +33,8 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   }
 
   // CHECK-LABEL: func @forward
+  // CHECK-SAME: ds.arena = #ds.arena<perT = 512, perR = 0, constant = 64>
+  // CHECK-SAME: #ds.buffer<name = "embed", rows = "T", rowBytes = 128, layers = 1, element = f32, perT = [[#]], perR = 0, constant = 0>
   // CHECK: ds.kernel.embed @embed {{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: ds.run @layer{{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: ds.kernel.elementwise @e(%{{.+}}) {ds.buffer = array<i64: 0>}
@@ -54,7 +54,6 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
 
 // What a body returns is made while its activation is still read, and the
 // activation is read after the run: two copies. Bodies of two runs share space.
-// CHECK: module attributes {ds.arena = #ds.arena<perT = 384,
 module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   ds.weight @t layout raw {labels = ["t"], rows = array<i64: 8>} : tensor<8x32xf32>
   ds.weight @w layout panel_f32 {labels = ["w"], rows = array<i64: 32>, layers = array<i64: 0, 4>} : tensor<32x32xf32>
@@ -73,6 +72,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   }
 
   // CHECK-LABEL: func @forward
+  // CHECK-SAME: ds.arena = #ds.arena<perT = 384,
   // CHECK: %[[X:.+]] = ds.kernel.embed {{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: %[[COPY:.+]] = ds.kernel.elementwise @elementwise_copy_T_f32_32(%[[X]]) {ds.buffer = array<i64: 1>}
   // CHECK: ds.run @layer(%[[COPY]]

@@ -71,20 +71,20 @@ findLaunches(const rt::Manifest &manifest,
              const std::string &name) {
   std::vector<std::vector<rt::Argument>> found;
   for (const rt::Statement &statement : program)
-    if (!statement.isLoop() && manifest.kernels[statement.kernel].name == name)
+    if (statement.kind == rt::Statement::Launch && manifest.kernels[statement.kernel].name == name)
       found.push_back(statement.arguments);
   return found;
 }
 
 TEST(Manifest, ProgramLaunchesOneLayerInALoop) {
   rt::Manifest manifest = parseTiny();
-  ASSERT_EQ(manifest.program.size(), 5u);
-  const rt::Statement &loop = manifest.program[2];
-  ASSERT_TRUE(loop.isLoop());
+  ASSERT_EQ(manifest.find("infer")->program.size(), 5u);
+  const rt::Statement &loop = manifest.find("infer")->program[2];
+  ASSERT_TRUE(loop.kind == rt::Statement::Layers);
   EXPECT_EQ(loop.layers.count, 3);
   ASSERT_EQ(loop.body.size(), 8u);
   // The embedding and both residual products write the carried buffer.
-  auto embed = findLaunches(manifest, manifest.program, "embed");
+  auto embed = findLaunches(manifest, manifest.find("infer")->program, "embed");
   ASSERT_EQ(embed.size(), 1u);
   EXPECT_EQ(embed[0].back().index, loop.carry);
   for (const char *name : {"matmul_o", "matmul_down"}) {
@@ -98,7 +98,7 @@ TEST(Manifest, ProgramLaunchesOneLayerInALoop) {
 TEST(Manifest, ArgumentsAreOperandsThenResults) {
   rt::Manifest manifest = parseTiny();
   auto launches =
-      findLaunches(manifest, manifest.program[2].body, "heads_rope_append");
+      findLaunches(manifest, manifest.find("infer")->program[2].body, "heads_rope_append");
   ASSERT_EQ(launches.size(), 1u);
   std::vector<int> kinds;
   for (const rt::Argument &argument : launches[0])
@@ -108,11 +108,11 @@ TEST(Manifest, ArgumentsAreOperandsThenResults) {
             (std::vector<int>{rt::Argument::Buffer, rt::Argument::Buffer,
                               rt::Argument::Sequences, rt::Argument::State,
                               rt::Argument::State, rt::Argument::Buffer}));
-  auto head = findLaunches(manifest, manifest.program, "matmul_embed");
+  auto head = findLaunches(manifest, manifest.find("infer")->program, "matmul_embed");
   ASSERT_EQ(head.size(), 1u);
-  EXPECT_EQ(head[0].back().index, manifest.logits);
-  EXPECT_EQ(head[0].front().index, *manifest.finalHidden);
-  EXPECT_EQ(manifest.buffers[manifest.logits].rows, rt::Rows::Outputs);
+  EXPECT_EQ(head[0].back().index, *manifest.find("infer")->logits);
+  EXPECT_EQ(head[0].front().index, *manifest.find("infer")->finalHidden);
+  EXPECT_EQ(manifest.find("infer")->buffers[*manifest.find("infer")->logits].rows, rt::Rows::Outputs);
 }
 
 TEST(Manifest, EqualKernelsShareOneWithBuckets) {

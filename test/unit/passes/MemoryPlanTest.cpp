@@ -8,34 +8,48 @@ using ds::test::TinyModel;
 static int64_t alignTo4(int64_t bytes) { return (bytes + 3) / 4 * 4; }
 
 static bool liveTogether(const PlannedBuffer &a, const PlannedBuffer &b) {
-  return a.perRow == b.perRow && a.first <= b.last && b.first <= a.last;
+  return a.rows == b.rows && a.first <= b.last && b.first <= a.last;
 }
 
 static int64_t begin(const PlannedBuffer &buffer) {
-  return buffer.perRow ? buffer.offsetR : buffer.offsetT;
+  return buffer.rows == BufferRows::Tokens    ? buffer.offsetT
+         : buffer.rows == BufferRows::Outputs ? buffer.offsetR
+                                              : buffer.offset;
 }
 
-static void expectPlacesApart(const MemoryPlan &plan) {
+/// What the buffer takes among those of as many rows.
+static int64_t size(const PlannedBuffer &buffer) {
+  int64_t rows = buffer.rows == BufferRows::Window ? kWindowRows : 1;
+  return rows * alignTo4(buffer.rowBytes) * buffer.layers;
+}
+
+static int64_t arena(const EntryPlan &plan, BufferRows rows) {
+  return rows == BufferRows::Tokens    ? plan.arenaT
+         : rows == BufferRows::Outputs ? plan.arenaR
+                                       : plan.arena;
+}
+
+static void expectPlacesApart(const EntryPlan &plan) {
   for (size_t i = 0; i < plan.buffers.size(); ++i)
     for (size_t j = 0; j < i; ++j) {
       const PlannedBuffer &a = plan.buffers[i], &b = plan.buffers[j];
       if (liveTogether(a, b)) {
-        EXPECT_TRUE(begin(a) + a.rowBytes <= begin(b) ||
-                    begin(b) + b.rowBytes <= begin(a))
+        EXPECT_TRUE(begin(a) + size(a) <= begin(b) ||
+                    begin(b) + size(b) <= begin(a))
             << i << " and " << j << " overlap";
       }
     }
 }
 
 /// The most bytes that live at one step: no plan needs less.
-static int64_t getLowerBound(const MemoryPlan &plan, bool perRow) {
+static int64_t getLowerBound(const EntryPlan &plan, BufferRows rows) {
   int64_t bound = 0;
   for (const PlannedBuffer &at : plan.buffers) {
     int64_t live = 0;
     for (const PlannedBuffer &other : plan.buffers)
-      if (other.perRow == perRow && other.first <= at.first &&
+      if (other.rows == rows && other.first <= at.first &&
           at.first <= other.last)
-        live += alignTo4(other.rowBytes);
+        live += size(other);
     bound = std::max(bound, live);
   }
   return bound;
@@ -43,22 +57,24 @@ static int64_t getLowerBound(const MemoryPlan &plan, bool perRow) {
 
 TEST(MemoryPlan, TinyModelNeedsNoMoreThanWhatLives) {
   TinyModel tiny;
-  ASSERT_FALSE(tiny.plan.buffers.empty());
-  expectPlacesApart(tiny.plan);
-  EXPECT_EQ(tiny.plan.arenaT, getLowerBound(tiny.plan, false));
-  EXPECT_EQ(tiny.plan.arenaR, getLowerBound(tiny.plan, true));
+  const EntryPlan &plan = *tiny.plan.find(kInferEntry);
+  ASSERT_FALSE(plan.buffers.empty());
+  expectPlacesApart(plan);
+  EXPECT_EQ(plan.arenaT, getLowerBound(plan, BufferRows::Tokens));
+  EXPECT_EQ(plan.arenaR, getLowerBound(plan, BufferRows::Outputs));
   // Both counts are rounded up to 16; 64 bytes are added.
-  EXPECT_EQ(tiny.plan.arenaBytes(17, 1),
-            32 * tiny.plan.arenaT + 16 * tiny.plan.arenaR + 64);
+  EXPECT_EQ(plan.arenaBytes(17, 1),
+            32 * plan.arenaT + 16 * plan.arenaR + 64);
 }
 
 TEST(MemoryPlan, LogitsAndLastHiddenLiveToTheEnd) {
   TinyModel tiny;
+  const EntryPlan &plan = *tiny.plan.find(kInferEntry);
   int64_t end = 0;
-  for (const PlannedBuffer &buffer : tiny.plan.buffers)
+  for (const PlannedBuffer &buffer : plan.buffers)
     end = std::max(end, buffer.last);
-  EXPECT_EQ(tiny.plan.buffers[tiny.plan.logits].last, end);
-  EXPECT_EQ(tiny.plan.buffers[tiny.plan.finalHidden].last, end);
+  EXPECT_EQ(plan.buffers[plan.logits].last, end);
+  EXPECT_EQ(plan.buffers[plan.finalHidden].last, end);
 }
 
 TEST(MemoryPlan, SizesOfWeightsAndState) {
@@ -90,26 +106,31 @@ TEST(MemoryPlan, LogitsAreF32OfSelectedRows) {
 
 TEST(MemoryPlan, RandomLifetimesNeverOverlap) {
   std::mt19937 random(7);
+  const BufferRows kinds[] = {BufferRows::Tokens, BufferRows::Tokens,
+                              BufferRows::Outputs, BufferRows::Window};
   for (int round = 0; round < 200; ++round) {
-    MemoryPlan plan;
+    EntryPlan plan;
     int count = 1 + random() % 40;
     for (int i = 0; i < count; ++i) {
       PlannedBuffer buffer;
-      buffer.perRow = random() % 4 == 0;
+      buffer.rows = kinds[random() % 4];
       buffer.rowBytes = 2 + random() % 500;
+      buffer.layers = random() % 5 == 0 ? 1 + random() % 6 : 1;
       buffer.first = random() % 50;
       buffer.last = buffer.first + random() % 20;
       plan.buffers.push_back(buffer);
     }
     plan.place();
     expectPlacesApart(plan);
-    EXPECT_GE(plan.arenaT, getLowerBound(plan, false));
+    EXPECT_GE(plan.arenaT, getLowerBound(plan, BufferRows::Tokens));
     for (const PlannedBuffer &buffer : plan.buffers) {
       EXPECT_EQ(begin(buffer) % 4, 0);
-      EXPECT_LE(begin(buffer) + buffer.rowBytes,
-                buffer.perRow ? plan.arenaR : plan.arenaT);
-      if (buffer.perRow) {
+      EXPECT_LE(begin(buffer) + size(buffer), arena(plan, buffer.rows));
+      if (buffer.rows != BufferRows::Tokens) {
         EXPECT_EQ(buffer.offsetT, plan.arenaT);
+      }
+      if (buffer.rows == BufferRows::Window) {
+        EXPECT_EQ(buffer.offsetR, plan.arenaR);
       }
     }
   }
