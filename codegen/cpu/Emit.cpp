@@ -9,6 +9,7 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
                          KernelLimits &limits) {
   llvm::TypeSwitch<Operation *>(op)
       .Case([&](KernelMatmulOp k) { emitMatmul(k, module, isa, limits); })
+      .Case([&](KernelOuterOp k) { emitOuter(k, module, isa, limits); })
       .Case([&](KernelAttentionOp k) { emitAttention(k, module, isa, limits); })
       .Case([&](KernelAttentionDeltaOp k) {
         emitAttentionDelta(k, module, isa, limits);

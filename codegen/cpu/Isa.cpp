@@ -17,7 +17,18 @@ static const Isa kIsas[] = {
      "+avx512bf16,+amx-tile,+amx-bf16,+amx-int8", true, true, true},
 };
 
+static const Isa kEmulated = {Variant::AmxEmulated,
+                              "amx_emulated",
+                              "x86-64-v4",
+                              "+avx512bf16",
+                              true,
+                              true,
+                              true,
+                              true};
+
 const Isa &ds::cpu::getIsa(Variant variant) {
+  if (variant == Variant::AmxEmulated)
+    return kEmulated;
   return kIsas[static_cast<int>(variant)];
 }
 

@@ -15,7 +15,8 @@ namespace ds {
 namespace cpu {
 
 /// A variant of the code, in order of preference from the last to the first.
-enum class Variant { Avx2, Avx512, Avx512Bf16, Amx };
+/// `AmxEmulated` is for tests: the code of `Amx` where there are no tiles.
+enum class Variant { Avx2, Avx512, Avx512Bf16, Amx, AmxEmulated };
 
 /// What the generators may use and what LLVM is told.
 struct Isa {
@@ -26,6 +27,7 @@ struct Isa {
   bool wide;                ///< 512-bit registers: 16 f32 in one, 32 of them.
   bool bf16Dot;             ///< vdpbf16ps.
   bool tiles;               ///< tdpbf16ps.
+  bool emulatesTiles = false; ///< Tiles are memory, see Tiles.h.
 
   /// Registers of 16 f32 that code may keep busy.
   int64_t registers() const { return wide ? 32 : 8; }

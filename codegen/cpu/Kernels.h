@@ -29,6 +29,9 @@ constexpr int64_t kSmallRows = 16;
 // Matmul.cpp: `<name>` and `<name>_m16`.
 void emitMatmul(KernelMatmulOp op, ModuleOp module, const Isa &isa,
                 KernelLimits &limits);
+// Matmul.cpp.
+void emitOuter(KernelOuterOp op, ModuleOp module, const Isa &isa,
+               KernelLimits &limits);
 // Attention.cpp. `limits.queryRows` is read, see chooseQueryRows.
 void emitAttention(KernelAttentionOp op, ModuleOp module, const Isa &isa,
                    KernelLimits &limits);

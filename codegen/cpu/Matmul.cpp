@@ -23,6 +23,10 @@ MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
   desc.right = getElementTypeOrSelf(op.getWeight().getType()).isF32()
                    ? RightOperand::PanelF32
                    : RightOperand::PanelBf16;
+  if (op.getTransposed())
+    desc.right = desc.right == RightOperand::PanelF32
+                     ? RightOperand::TransposedF32
+                     : RightOperand::Transposed;
   desc.resultElement = result.getElementType();
   desc.gathered = static_cast<bool>(op.getRows());
   desc.pair = op.getPair();
@@ -31,6 +35,24 @@ MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
     desc.extras.push_back({type.getElementType(), type.getRank() == 1});
   }
   desc.epilogue = &op.getEpilogue();
+  return desc;
+}
+
+MatmulDesc ds::cpu::describeOuter(KernelOuterOp op) {
+  MatmulDesc desc;
+  auto left = cast<RankedTensorType>(op.getOutputGradient().getType());
+  auto right = cast<RankedTensorType>(op.getInput().getType());
+  desc.symbol = op.getSymName().str();
+  desc.rowDim = op.getRowSymbol() == "R" ? kDimR : kDimT;
+  desc.rows = left.getDimSize(1);
+  desc.columns = right.getDimSize(1);
+  desc.depth = MatmulDesc::kDynamic;
+  desc.left = LeftOperand::Columns;
+  desc.leftElement = left.getElementType();
+  desc.right = right.getElementType().isF32() ? RightOperand::RowsF32
+                                              : RightOperand::Rows;
+  desc.resultElement = Float32Type::get(op.getContext());
+  desc.accumulates = true;
   return desc;
 }
 
@@ -64,9 +86,14 @@ private:
   void packBlock(Value to, Value row, Value count);
   Value findPanel(Value panel);
   void emitPanel(Value panel);
-  Value findAhead(Value right, Value block, Value count);
-  void emitRegisterBlock(Value panel, Value right, Value row, Value count,
-                         Value ahead);
+  void emitPanelTiles(Value panel);
+  Value findNext(Value panel, Value right);
+  Value findStream(Value right, Value rowCount);
+  Value findAhead(Value panel, Value right, Value block, Value rowCount);
+  Value leftAt(Value row);
+  Value sumsAt(Value panel, Value row);
+  void startSums(Value sums, Value rowCount);
+  void finishSums(Value sums, Value panel, Value row, Value rowCount);
   int64_t columnBytes() const { return desc.isPaired() ? 2 : 4; }
   /// Calls `body` with the number, the first row and the rows of each register
   /// block.
@@ -81,7 +108,8 @@ static Value getRows(KernelBuilder &b, const MatmulDesc &desc, Value dims) {
 
 static Value countRowTiles(KernelBuilder &b, const MatmulSchedule &schedule,
                            Value rows) {
-  return schedule.small ? b.c(1) : b.ceilDiv(rows, schedule.rowTile);
+  return schedule.small ? b.min(rows, b.c(1))
+                        : b.ceilDiv(rows, schedule.rowTile);
 }
 
 /// The `index`-th of `parts` even parts of `total`: where it begins.
@@ -92,9 +120,14 @@ static Value splitAt(KernelBuilder &b, Value index, Value total, Value parts) {
 void MatmulEmitter::forRowBlocks(
     function_ref<void(Value, Value, Value)> body) {
   b.loop(b.c(0), blocks, 1, [&](Value i) {
+    Value next = b.add(i, 1);
+    if (schedule.kind == MicroKind::Tile) {
+      Value row = b.mul(i, schedule.rowBlock);
+      Value end = b.min(b.mul(next, schedule.rowBlock), rows);
+      return body(i, row, b.sub(end, row));
+    }
     Value row = splitAt(b, i, rows, blocks);
-    Value end = splitAt(b, b.add(i, 1), rows, blocks);
-    body(i, row, b.sub(end, row));
+    body(i, row, b.sub(splitAt(b, next, rows, blocks), row));
   });
 }
 
@@ -109,7 +142,7 @@ void MatmulEmitter::emit(Value tile) {
   Value panels = b.c(schedule.panels), tiles = b.c(schedule.columnTiles);
   firstPanel = splitAt(b, columnTile, panels, tiles);
   endPanel = splitAt(b, b.add(columnTile, 1), panels, tiles);
-  depth = desc.depth == MatmulDesc::kDynamic ? b.dim(dims, kDimT)
+  depth = desc.depth == MatmulDesc::kDynamic ? b.dim(dims, desc.rowDim)
                                              : b.c(desc.depth);
   padded = b.mul(b.ceilDiv(depth, kPanelDepth), kPanelDepth);
   Value depthBlocks = b.ceilDiv(padded, schedule.depthBlock);
@@ -126,23 +159,28 @@ void MatmulEmitter::emitDepthBlock(Value index, Value total) {
   first = b.mul(index, schedule.depthBlock);
   count = b.min(b.c(schedule.depthBlock), b.sub(padded, first));
   packLeft();
-  b.loop(firstPanel, endPanel, 1, [&](Value panel) { emitPanel(panel); });
+  b.loop(firstPanel, endPanel, 1, [&](Value panel) {
+    if (schedule.kind == MicroKind::Tile)
+      emitPanelTiles(panel);
+    else
+      emitPanel(panel);
+  });
 }
 
 void MatmulEmitter::packLeft() {
-  Value rowBytes = b.mul(count, schedule.leftBytes());
   forRowBlocks([&](Value, Value row, Value rows) {
-    packBlock(b.at(b.at(scratch, schedule.leftAt), b.mul(row, rowBytes)),
-              b.add(firstRow, row), rows);
+    packBlock(leftAt(row), b.add(firstRow, row), rows);
   });
 }
 
 void MatmulEmitter::packBlock(Value to, Value row, Value rows) {
   Value matrix = b.arg(args, 0);
   if (desc.left == LeftOperand::Columns) {
-    b.call(getPackColumns(module, b.target, b.loc, schedule.kind),
-           {to, matrix, b.mul(getRows(b, desc, dims), 2), row, rows, depth,
-            first, count});
+    Value stride = b.mul(getRows(b, desc, dims),
+                         getElementBytes(desc.leftElement));
+    b.call(getPackColumns(module, b.target, b.loc, desc.leftElement,
+                          schedule.kind),
+           {to, matrix, stride, row, rows, depth, first, count});
     return;
   }
   Value outRows = desc.gathered
@@ -174,53 +212,131 @@ Value MatmulEmitter::findPanel(Value panel) {
   return request.to;
 }
 
-void MatmulEmitter::emitPanel(Value panel) {
-  Value right = findPanel(panel);
-  forRowBlocks([&](Value block, Value row, Value rows) {
-    emitRegisterBlock(panel, right, row, rows,
-                      findAhead(right, block, rows));
-  });
+//===----------------------------------------------------------------------===//
+// A panel and all rows of the tile
+//===----------------------------------------------------------------------===//
+
+/// Where the packed rows from `row` on lie.
+Value MatmulEmitter::leftAt(Value row) {
+  return b.at(b.at(scratch, schedule.leftAt),
+              b.mul(row, b.mul(count, schedule.leftBytes())));
 }
 
-/// What is asked for during a register block. Streamed panels: what follows
-/// beyond the page, where the machine does not look by itself; one row is read
-/// the fastest and needs the shorter way. Otherwise the first two blocks ask
-/// for a half of the next panel each, the others for what is near anyway.
-Value MatmulEmitter::findAhead(Value right, Value block, Value rowCount) {
-  if (schedule.streams) {
-    Value isOne = b.cmp(arith::CmpIPredicate::eq, rowCount, b.c(1));
-    return b.at(right, b.select(isOne, b.c(4096), b.c(16384)));
-  }
-  if (desc.isProduced())
-    return right;
-  int64_t kBytes = kPanelColumns * columnBytes();
-  Value half = b.mul(count, kBytes / 2);
-  Value next = b.add(b.mul(padded, kBytes), b.mul(block, half));
-  return b.at(right, b.select(b.less(block, b.c(2)), next, b.c(0)));
-}
-
-void MatmulEmitter::emitRegisterBlock(Value panel, Value right, Value row,
-                                      Value rowCount, Value ahead) {
+/// Where the sums of a panel lie, of the rows from `row` on.
+Value MatmulEmitter::sumsAt(Value panel, Value row) {
   Value sums = b.at(scratch, schedule.sumAt);
-  if (schedule.parks()) {
-    Value line = b.add(b.mul(b.sub(panel, firstPanel), rows), row);
-    sums = b.at(sums, b.mul(line, kPanelColumns * 4));
-  }
-  Value left = b.at(b.at(scratch, schedule.leftAt),
-                    b.mul(row, b.mul(count, schedule.leftBytes())));
+  if (!schedule.parks())
+    return sums;
+  Value line = b.add(b.mul(b.sub(panel, firstPanel), rows), row);
+  return b.at(sums, b.mul(line, kPanelColumns * 4));
+}
+
+void MatmulEmitter::startSums(Value sums, Value rowCount) {
   b.ifThen(isFirst, [&] {
     b.loop(b.c(0), b.mul(rowCount, kPanelColumns * 4), 64,
            [&](Value at) { b.store(b.zero(), b.at(sums, at)); });
   });
-  b.call(getMicroKernel(module, b.target, b.loc, schedule.kind,
-                        schedule.streams),
-         {left, right, sums, b.div(count, desc.isPaired() ? 2 : 1),
-          rowCount, ahead});
+}
+
+void MatmulEmitter::finishSums(Value sums, Value panel, Value row,
+                               Value rowCount) {
   b.ifThen(isLast, [&] {
     emitEpilogue(b, desc,
                  {args, sums, b.add(firstRow, row), rowCount, panel});
   });
 }
+
+void MatmulEmitter::emitPanel(Value panel) {
+  Value right = findPanel(panel);
+  Value steps = b.div(count, desc.isPaired() ? 2 : 1);
+  func::FuncOp kernel = getMicroKernel(module, b.target, b.loc, schedule.kind,
+                                       schedule.streams);
+  forRowBlocks([&](Value block, Value row, Value rows) {
+    Value sums = sumsAt(panel, row);
+    startSums(sums, rows);
+    b.call(kernel, {leftAt(row), right, sums, steps, rows,
+                    findAhead(panel, right, block, rows)});
+    finishSums(sums, panel, row, rows);
+  });
+}
+
+/// With tile registers all blocks are multiplied before the epilogue.
+void MatmulEmitter::emitPanelTiles(Value panel) {
+  Value right = findPanel(panel), sums = sumsAt(panel, b.c(0));
+  startSums(sums, rows);
+  TileOperands operands = {b.c(0), right, b.c(0), b.div(count, kPanelDepth),
+                           b.c(1), rows,  right,  b.c(0)};
+  if (schedule.streams) {
+    operands.ahead = findStream(right, rows);
+    operands.lines = b.c(kPanelDepth);
+  } else if (!desc.isProduced()) {
+    // Blocks ask for an even part of what comes next each.
+    operands.ahead = findNext(panel, right);
+    operands.lines =
+        b.div(b.sub(b.add(blocks, kPanelDepth), b.c(1)), blocks);
+  }
+  auto call = [&](Value row, int64_t tiles) {
+    operands.left = leftAt(row);
+    operands.sums = b.at(sums, b.mul(row, kPanelColumns * 4));
+    callTileKernel(b, module, tiles, operands);
+  };
+  if (schedule.small) {
+    call(b.c(0), 1);
+    return finishSums(sums, panel, b.c(0), rows);
+  }
+  Value row = b.mul(b.div(rows, schedule.rowBlock), schedule.rowBlock);
+  Value tail = b.sub(rows, row);
+  operands.blocks = b.div(rows, schedule.rowBlock);
+  operands.rows = b.c(schedule.rowBlock);
+  call(b.c(0), 2);
+  operands.blocks = b.c(1);
+  operands.rows = tail;
+  // A tile of no rows is an error, even if it is not used.
+  b.ifThen(b.less(b.c(0), tail), [&] {
+    b.ifThen(b.less(tail, b.c(kSmallRows + 1)), [&] { call(row, 1); },
+             [&] { call(row, 2); });
+  });
+  finishSums(sums, panel, b.c(0), rows);
+}
+
+//===----------------------------------------------------------------------===//
+// What is asked for ahead
+//===----------------------------------------------------------------------===//
+
+/// Where the block of k that follows this panel's lies: of the next panel, or
+/// of the first panel, further down.
+Value MatmulEmitter::findNext(Value panel, Value right) {
+  int64_t kBytes = kPanelColumns * columnBytes();
+  Value panelBytes = b.mul(padded, kBytes);
+  Value isInside = b.less(b.add(panel, 1), endPanel);
+  Value back = b.sub(b.mul(count, kBytes),
+                     b.mul(b.sub(panel, firstPanel), panelBytes));
+  return b.at(right, b.select(isInside, panelBytes, back));
+}
+
+/// Streamed panels: what follows beyond the page, where the machine does not
+/// look by itself; one row is read the fastest and needs the shorter way.
+Value MatmulEmitter::findStream(Value right, Value rowCount) {
+  Value isOne = b.cmp(arith::CmpIPredicate::eq, rowCount, b.c(1));
+  return b.at(right, b.select(isOne, b.c(4096), b.c(16384)));
+}
+
+/// The first two blocks ask for a half of what comes next each, the others for
+/// what is near anyway.
+Value MatmulEmitter::findAhead(Value panel, Value right, Value block,
+                               Value rowCount) {
+  if (schedule.streams)
+    return findStream(right, rowCount);
+  if (desc.isProduced())
+    return right;
+  Value half = b.mul(count, kPanelColumns / 2 * columnBytes());
+  return b.select(b.less(block, b.c(2)),
+                  b.at(findNext(panel, right), b.mul(block, half)), right);
+}
+
+//===----------------------------------------------------------------------===//
+// The family
+//===----------------------------------------------------------------------===//
 
 void ds::cpu::emitMatmul(const MatmulDesc &desc, bool small, ModuleOp module,
                          const Isa &isa, KernelLimits &limits) {
@@ -246,4 +362,9 @@ void ds::cpu::emitMatmul(KernelMatmulOp op, ModuleOp module, const Isa &isa,
   MatmulDesc desc = describeMatmul(op);
   for (bool small : {true, false})
     emitMatmul(desc, small, module, isa, limits);
+}
+
+void ds::cpu::emitOuter(KernelOuterOp op, ModuleOp module, const Isa &isa,
+                        KernelLimits &limits) {
+  emitMatmul(describeOuter(op), /*small=*/false, module, isa, limits);
 }

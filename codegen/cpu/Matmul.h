@@ -10,6 +10,8 @@
 //   right   panels of 32 columns: for each step, two vectors of 16
 //   a step  a pair of k (panels of bf16) or one k (panels of f32)
 //
+// For tile registers, rows are packed as [32 k-values of a row] instead.
+//
 //===----------------------------------------------------------------------===//
 #ifndef DS_CODEGEN_CPU_MATMUL_H
 #define DS_CODEGEN_CPU_MATMUL_H
@@ -36,6 +38,8 @@ enum class RightOperand {
                ///< f32 matrix, one for each 128 x 128 elements.
   Transposed,  ///< The panel_bf16 of the transposed operand.
   Rows,        ///< A matrix [depth, columns] of bf16.
+  TransposedF32, ///< The panel_f32 of the transposed operand.
+  RowsF32,       ///< A matrix [depth, columns] of f32.
 };
 
 /// What a matmul kernel computes.
@@ -58,6 +62,8 @@ struct MatmulDesc {
   Type resultElement;
   bool gathered = false; ///< Row r of the product takes row out_rows[r].
   bool pair = false;     ///< Panels hold 16 gate and 16 up columns.
+  /// The result is [rows, columns padded to 32] and is added to.
+  bool accumulates = false;
   SmallVector<Extra> extras;
   Region *epilogue = nullptr; ///< Null: the sum is rounded and stored.
 
@@ -65,7 +71,15 @@ struct MatmulDesc {
     return right != RightOperand::PanelBf16 && right != RightOperand::PanelF32;
   }
   /// A step is a pair of k.
-  bool isPaired() const { return right != RightOperand::PanelF32; }
+  bool isPaired() const {
+    return right != RightOperand::PanelF32 &&
+           right != RightOperand::TransposedF32 &&
+           right != RightOperand::RowsF32;
+  }
+  /// Elements from a row of the result to the next.
+  int64_t stride() const {
+    return accumulates ? llvm::alignTo(columns, kPanelColumns) : columns;
+  }
   /// Columns of the product: gate and up are two.
   int64_t panelColumns() const { return pair ? 2 * columns : columns; }
   int64_t panels() const;
@@ -80,7 +94,7 @@ struct MatmulDesc {
 };
 
 /// How micro kernels multiply.
-enum class MicroKind { Dot, FmaPairs, Fma };
+enum class MicroKind { Tile, Dot, FmaPairs, Fma };
 
 /// In which order a matmul kernel computes it. Never changes a bit.
 struct MatmulSchedule {
@@ -105,13 +119,16 @@ struct MatmulSchedule {
 
   int64_t tilePanels() const { return llvm::divideCeil(panels, columnTiles); }
   /// Bytes of a packed k-value of one row.
-  int64_t leftBytes() const { return kind == MicroKind::Dot ? 2 : 4; }
+  int64_t leftBytes() const {
+    return kind == MicroKind::Tile || kind == MicroKind::Dot ? 2 : 4;
+  }
   /// Sums wait in scratch for the next block of k, so each has its place.
   bool parks() const { return depthBlocks != 1; }
 };
 
 /// Fills a description from an operation.
 MatmulDesc describeMatmul(KernelMatmulOp op);
+MatmulDesc describeOuter(KernelOuterOp op);
 
 /// Emits `<symbol>` or, for at most 16 rows, `<symbol>_m16`, each with its
 /// tiles.
@@ -130,22 +147,46 @@ int64_t getMostRows(const Isa &isa, MicroKind kind);
 func::FuncOp getMicroKernel(ModuleOp module, const Isa &isa, Location loc,
                             MicroKind kind, bool stream);
 
+// MatmulTiles.cpp.
+
+/// What tile registers multiply: blocks of `rows` rows one after the other.
+struct TileOperands {
+  Value left;   ///< Packed, [blocks][steps][rows][32] bf16.
+  Value right;  ///< Panel, [steps][2][16][16][2] bf16.
+  Value sums;   ///< [blocks][rows][32] f32, added to.
+  Value steps;  ///< Of 32 k.
+  Value blocks;
+  Value rows;   ///< At most 16 `count`, more than 16 (`count` - 1).
+  Value ahead;  ///< Memory that is asked for on the way,
+  Value lines;  ///< so many lines each step.
+};
+
+/// Multiplies in tiles: `count`, 1 or 2, tiles of rows make a block.
+void callTileKernel(KernelBuilder &b, ModuleOp module, int64_t count,
+                    const TileOperands &operands);
+
 // MatmulPack.cpp.
+
+constexpr int64_t kPackSlack = 1024;
 
 /// pack(to, matrix, out_rows, stride, first row, rows, depth, first k,
 /// count): packs `rows` rows of a matrix whose rows are `stride` bytes apart;
 /// `count` is a multiple of 32, k-values from `depth` on are zero. Writes up
-/// to 64 bytes more than it should.
+/// to kPackSlack bytes more than it should.
 func::FuncOp getPackRows(ModuleOp module, const Isa &isa, Location loc,
                          Type element, MicroKind kind, bool gathered);
 
 /// pack(to, matrix, stride, first row, rows, depth, first k, count): the same
-/// for rows that are columns of a matrix of bf16.
+/// for rows that are columns of a matrix of `element`.
 func::FuncOp getPackColumns(ModuleOp module, const Isa &isa, Location loc,
-                            MicroKind kind);
+                            Type element, MicroKind kind);
 
 /// Transposes 16 vectors of 16 lanes.
 void transposeLines(KernelBuilder &b, SmallVector<Value> &lines);
+
+/// 16 f32 of row `k` of a matrix, as loadPairs.
+Value loadLineF32(KernelBuilder &b, Value matrix, Value stride, Value k,
+                  Value depth, Value count);
 
 /// 16 words (k, k + 1) of rows k and k + 1 of a matrix of bf16 [depth, ...],
 /// of its first `count` columns; zeros beyond either.

@@ -32,6 +32,11 @@ public:
                       ? b.cloneRegion(*desc.epilogue, arguments).front()
                       : b.fromF32(sums.front(), desc.resultElement);
     Value at = elementAt(result, desc.resultElement, row, column);
+    if (desc.accumulates) {
+      VectorType type = b.vec(desc.resultElement);
+      value = b.addf(mask ? b.loadMasked(type, at, mask) : b.load(type, at),
+                     value);
+    }
     if (mask)
       b.storeMasked(value, at, mask);
     else
@@ -45,7 +50,7 @@ private:
   SmallVector<Value> extras;
 
   Value elementAt(Value matrix, Type element, Value row, Value column) {
-    Value index = b.add(b.mul(row, desc.columns), column);
+    Value index = b.add(b.mul(row, desc.stride()), column);
     return b.at(matrix, b.mul(index, getElementBytes(element)));
   }
 

@@ -248,6 +248,8 @@ Value MicroBlock::loadPanel(Value pointer, int64_t half) {
 
 static StringRef getName(MicroKind kind) {
   switch (kind) {
+  case MicroKind::Tile:
+    break;
   case MicroKind::Dot:
     return "matmul_micro_dot";
   case MicroKind::FmaPairs:
@@ -255,7 +257,7 @@ static StringRef getName(MicroKind kind) {
   case MicroKind::Fma:
     return "matmul_micro_fma";
   }
-  llvm_unreachable("all kinds are named");
+  llvm_unreachable("expects a kind that uses vectors");
 }
 
 func::FuncOp ds::cpu::getMicroKernel(ModuleOp module, const Isa &isa,

@@ -67,15 +67,6 @@ public:
 
   void emit(bool gathered) { emitFew(1, gathered); }
 
-private:
-  KernelBuilder &b;
-  Type element;
-  bool pairs;
-  Value to, matrix, outRows, stride, firstRow, rows, depth, first, count;
-
-  /// k-values of 16 words.
-  int64_t chunk() const { return pairs ? 2 * kLanes : kLanes; }
-
   Value rowPointer(Value row, bool gathered) {
     if (gathered)
       row = b.loadIndex(b.at(outRows, b.mul(row, 4)));
@@ -104,6 +95,15 @@ private:
     b.loop(whole, count, chunk(),
            [&](Value k) { body(k, b.sub(known, k)); });
   }
+
+private:
+  KernelBuilder &b;
+  Type element;
+  bool pairs;
+  Value to, matrix, outRows, stride, firstRow, rows, depth, first, count;
+
+  /// k-values of 16 words.
+  int64_t chunk() const { return pairs ? 2 * kLanes : kLanes; }
 
   /// For `number` rows, a power of two, interleaves lines; for any other
   /// number transposes.
@@ -152,19 +152,36 @@ private:
 };
 } // namespace
 
+/// Rows of 32 k-values, for tiles.
+static void emitTileRows(KernelBuilder &b, ValueRange args, bool gathered) {
+  RowPacker packer(b, b.bf16(), /*pairs=*/true, args);
+  Value rows = args[5];
+  b.loop(b.c(0), rows, 1, [&](Value row) {
+    Value to = b.at(args[0], b.mul(row, 64));
+    Value pointer = packer.rowPointer(b.add(args[4], row), gathered);
+    packer.forChunks([&](Value k, Value limit) {
+      b.store(packer.loadWords(pointer, k, limit),
+              b.at(to, b.mul(b.mul(k, 2), rows)), 64);
+    });
+  });
+}
+
 func::FuncOp ds::cpu::getPackRows(ModuleOp module, const Isa &isa,
                                   Location loc, Type element, MicroKind kind,
                                   bool gathered) {
-  bool pairs = kind == MicroKind::Dot;
+  bool isTile = kind == MicroKind::Tile, pairs = kind == MicroKind::Dot;
   std::string name = std::string("matmul_pack_rows_") +
                      (element.isF32() ? "f32" : "bf16") +
-                     (pairs ? "_pairs" : "") + (gathered ? "_gathered" : "");
+                     (isTile ? "_tile" : pairs ? "_pairs" : "") +
+                     (gathered ? "_gathered" : "");
   Type pointer = LLVM::LLVMPointerType::get(module.getContext());
   Type index = Builder(module.getContext()).getI64Type();
   return getHelper(module, name,
                    {pointer, pointer, pointer, index, index, index, index,
                     index, index},
                    isa, loc, [&](KernelBuilder &b, ValueRange args) {
+                     if (isTile)
+                       return emitTileRows(b, args, gathered);
                      RowPacker(b, element, pairs, args).emit(gathered);
                    });
 }
@@ -173,14 +190,19 @@ func::FuncOp ds::cpu::getPackRows(ModuleOp module, const Isa &isa,
 // Columns
 //===----------------------------------------------------------------------===//
 
-/// 16 bf16 of row `k`, those below `count`; zeros when `k` is not below
+/// 16 elements of row `k`, those below `count`; zeros when `k` is not below
 /// `depth`.
-static Value loadLine(KernelBuilder &b, Value matrix, Value stride, Value k,
-                      Value depth, Value count) {
+static Value loadLine(KernelBuilder &b, Type element, Value matrix,
+                      Value stride, Value k, Value depth, Value count) {
   Value inside = b.less(k, depth);
   Value at = b.at(matrix, b.mul(b.select(inside, k, b.c(0)), stride));
-  return b.loadMasked(b.vec(b.bf16()), at,
+  return b.loadMasked(b.vec(element), at,
                       b.laneMask(b.select(inside, count, b.c(0))));
+}
+
+Value ds::cpu::loadLineF32(KernelBuilder &b, Value matrix, Value stride,
+                           Value k, Value depth, Value count) {
+  return loadLine(b, b.f32(), matrix, stride, k, depth, count);
 }
 
 Value ds::cpu::loadPairs(KernelBuilder &b, Value matrix, Value stride, Value k,
@@ -189,31 +211,66 @@ Value ds::cpu::loadPairs(KernelBuilder &b, Value matrix, Value stride, Value k,
     Value bits = b.bitcast(line, b.vec(b.builder.getI16Type()));
     return arith::ExtUIOp::create(b.builder, b.loc, b.vec(b.i32()), bits);
   };
-  Value low = widen(loadLine(b, matrix, stride, k, depth, count));
-  Value high = widen(loadLine(b, matrix, stride, b.add(k, 1), depth, count));
+  Value low = widen(loadLine(b, b.bf16(), matrix, stride, k, depth, count));
+  Value high =
+      widen(loadLine(b, b.bf16(), matrix, stride, b.add(k, 1), depth, count));
   return arith::OrIOp::create(
       b.builder, b.loc, low,
       arith::ShLIOp::create(b.builder, b.loc, high, b.vi(16)));
 }
 
+/// Steps side by side: the words of 16 columns, as micro kernels read them.
+static void emitColumns(KernelBuilder &b, Type element, ValueRange args,
+                        bool pairs) {
+  Value stride = args[2], rows = args[4];
+  Value matrix =
+      b.at(args[1], b.mul(args[3], getElementBytes(element)));
+  b.loop(b.c(0), args[7], pairs ? 2 : 1, [&](Value i) {
+    Value k = b.add(args[6], i);
+    Value words = pairs
+                      ? loadPairs(b, matrix, stride, k, args[5], rows)
+                      : b.toF32(loadLine(b, element, matrix, stride, k, args[5],
+                                        rows));
+    b.store(words, b.at(args[0], b.mul(b.mul(i, rows), pairs ? 2 : 4)));
+  });
+}
+
+/// Rows of 32 k-values for tiles: 16 words of 16 columns, transposed.
+static void emitTileColumns(KernelBuilder &b, ValueRange args) {
+  Value stride = args[2], rows = args[4];
+  Value matrix = b.at(args[1], b.mul(args[3], 2));
+  b.loop(b.c(0), args[7], kPanelDepth, [&](Value i) {
+    Value to = b.at(args[0], b.mul(b.mul(i, 2), rows));
+    b.loop(b.c(0), rows, kLanes, [&](Value row) {
+      SmallVector<Value> lines;
+      for (int64_t j = 0; j < kLanes; ++j)
+        lines.push_back(loadPairs(b, b.at(matrix, b.mul(row, 2)), stride,
+                                  b.add(b.add(args[6], i), 2 * j), args[5],
+                                  b.sub(rows, row)));
+      transposeLines(b, lines);
+      for (auto [j, line] : llvm::enumerate(lines))
+        b.store(line, b.at(to, b.mul(b.add(row, j), 64)), 64);
+    });
+  });
+}
+
 func::FuncOp ds::cpu::getPackColumns(ModuleOp module, const Isa &isa,
-                                     Location loc, MicroKind kind) {
-  bool pairs = kind == MicroKind::Dot;
+                                     Location loc, Type element,
+                                     MicroKind kind) {
   Type pointer = LLVM::LLVMPointerType::get(module.getContext());
   Type index = Builder(module.getContext()).getI64Type();
+  std::string name = element.isF32() ? "matmul_pack_columns_f32"
+                                     : "matmul_pack_columns";
+  if (kind == MicroKind::Tile)
+    name += "_tile";
+  else if (kind == MicroKind::Dot)
+    name += "_pairs";
   return getHelper(
-      module, pairs ? "matmul_pack_columns_pairs" : "matmul_pack_columns",
+      module, name,
       {pointer, pointer, index, index, index, index, index, index}, isa, loc,
       [&](KernelBuilder &b, ValueRange args) {
-        Value to = args[0], stride = args[2], rows = args[4];
-        Value matrix = b.at(args[1], b.mul(args[3], 2));
-        int64_t step = pairs ? 2 : 1;
-        b.loop(b.c(0), args[7], step, [&](Value i) {
-          Value k = b.add(args[6], i);
-          Value words = pairs ? loadPairs(b, matrix, stride, k, args[5], rows)
-                              : b.toF32(loadLine(b, matrix, stride, k, args[5],
-                                                 rows));
-          b.store(words, b.at(to, b.mul(b.mul(i, rows), pairs ? 2 : 4)));
-        });
+        if (kind == MicroKind::Tile)
+          return emitTileColumns(b, args);
+        emitColumns(b, element, args, kind == MicroKind::Dot);
       });
 }

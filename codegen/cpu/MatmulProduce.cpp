@@ -11,15 +11,18 @@
 using namespace ds;
 using namespace ds::cpu;
 
-/// Bytes of a block of a panel of bf16, and of one of its two halves.
-static constexpr int64_t kBlockBytes = 2048, kHalfBytes = 1024;
+/// Bytes of a block of a panel of bf16, and of one of its two halves; of a
+/// block of f32.
+static constexpr int64_t kBlockBytes = 2048, kHalfBytes = 1024,
+                         kBlockBytesF32 = 4096;
 
 /// Calls `body` with the number of each block of 32 k-values and its address.
 static void forBlocks(KernelBuilder &b, Value to, Value first, Value count,
-                      function_ref<void(Value block, Value to)> body) {
+                      function_ref<void(Value block, Value to)> body,
+                      int64_t blockBytes = kBlockBytes) {
   Value begin = b.div(first, kPanelDepth);
   b.loop(b.c(0), b.div(count, kPanelDepth), 1, [&](Value i) {
-    body(b.add(begin, i), b.at(to, b.mul(i, kBlockBytes)));
+    body(b.add(begin, i), b.at(to, b.mul(i, blockBytes)));
   });
 }
 
@@ -122,6 +125,32 @@ static void emitTransposed(KernelBuilder &b, ValueRange args) {
   });
 }
 
+/// The same for panels of f32: 32 k-values of 32 columns.
+static void emitTransposedF32(KernelBuilder &b, ValueRange args) {
+  Value to = args[0], panel = args[3];
+  Value rowBlocks = b.ceilDiv(args[2], kPanelDepth);
+  auto emitBlock = [&](Value block, Value to) {
+    Value from = b.at(args[1], b.mul(b.add(b.mul(block, rowBlocks), panel),
+                                     kBlockBytesF32));
+    b.loop(b.c(0), b.c(4), 1, [&](Value quarter) {
+      Value row = b.mul(b.div(quarter, 2), kLanes);
+      Value column = b.mul(b.rem(quarter, b.c(2)), kLanes);
+      auto lineAt = [&](Value block, Value row, Value column, int64_t i) {
+        Value index = b.add(b.mul(b.add(row, i), kPanelColumns), column);
+        return b.at(block, b.mul(index, 4));
+      };
+      SmallVector<Value> lines;
+      for (int64_t i = 0; i < kLanes; ++i)
+        lines.push_back(
+            b.load(b.vec(b.f32()), lineAt(from, row, column, i), 64));
+      transposeLines(b, lines);
+      for (auto [i, line] : llvm::enumerate(lines))
+        b.store(line, lineAt(to, column, row, i), 64);
+    });
+  };
+  forBlocks(b, to, args[4], args[5], emitBlock, kBlockBytesF32);
+}
+
 //===----------------------------------------------------------------------===//
 // Rows
 //===----------------------------------------------------------------------===//
@@ -144,6 +173,27 @@ static void emitRows(KernelBuilder &b, ValueRange args) {
       }
     });
   });
+}
+
+/// The same for a matrix of f32.
+static void emitRowsF32(KernelBuilder &b, ValueRange args) {
+  Value to = args[0], columns = args[2];
+  Value column = b.mul(args[3], kPanelColumns);
+  Value stride = b.mul(columns, 4);
+  auto emitBlock = [&](Value block, Value to) {
+    b.loop(b.c(0), b.c(kPanelDepth), 1, [&](Value step) {
+      Value k = b.add(b.mul(block, kPanelDepth), step);
+      for (int64_t v = 0; v < 2; ++v) {
+        Value first = b.add(column, v * kLanes);
+        Value count = b.max(b.c(0), b.sub(columns, first));
+        b.store(loadLineF32(b, b.at(args[1], b.mul(first, 4)), stride, k,
+                            args[6], count),
+                b.at(to, b.add(b.mul(step, kPanelColumns * 4), b.c(v * 64))),
+                64);
+      }
+    });
+  };
+  forBlocks(b, to, args[4], args[5], emitBlock, kBlockBytesF32);
 }
 
 //===----------------------------------------------------------------------===//
@@ -178,6 +228,16 @@ void ds::cpu::producePanel(KernelBuilder &b, ModuleOp module,
                         {request.to, request.source, columns, request.panel,
                          request.first, request.count, request.depth},
                         emitRows);
+  case RightOperand::TransposedF32:
+    return callProducer(b, module, "matmul_panel_transposed_f32",
+                        {request.to, request.source, columns, request.panel,
+                         request.first, request.count},
+                        emitTransposedF32);
+  case RightOperand::RowsF32:
+    return callProducer(b, module, "matmul_panel_rows_f32",
+                        {request.to, request.source, columns, request.panel,
+                         request.first, request.count, request.depth},
+                        emitRowsF32);
   case RightOperand::PanelBf16:
   case RightOperand::PanelF32:
     break;

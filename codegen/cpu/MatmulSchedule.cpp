@@ -15,24 +15,28 @@ int64_t MatmulDesc::panels() const {
 }
 
 /// Rows of a tile when there are many: their packed block of k and what a
-/// panel adds stay in the second-level cache.
-static constexpr int64_t kRowTile = 128;
-/// k-values that register blocks take at once, at most, in bytes of a column.
+/// panel adds stay in the second-level cache. Tile registers are fast enough
+/// for more rows to pay.
+static int64_t chooseRowTile(MicroKind kind) {
+  return kind == MicroKind::Tile ? 256 : 128;
+}
+
+/// k-values of a panel that stay in the first-level cache.
+static constexpr int64_t kNearDepth = 256;
+/// Most bytes of a row's block of k. Vectors read a panel fast enough from the
+/// second level.
 static constexpr int64_t kDepthBytes = 4096;
-/// k-values of a panel that is produced in scratch: it stays in the first
-/// level.
-static constexpr int64_t kProducedDepth = 256;
 /// Bytes of weights that a tile of few rows reads: tens of microseconds.
 static constexpr int64_t kStreamBytes = 512 << 10;
-/// Elements of weights that a tile of many rows reads: about a millisecond at
-/// 128 rows.
+/// Elements of weights that a tile of many rows reads: about a millisecond.
 static constexpr int64_t kTileElements = 1 << 20;
 
 static MicroKind chooseKind(const MatmulDesc &desc, const Isa &isa) {
   if (!desc.isPaired())
     return MicroKind::Fma;
-  bool dot = isa.bf16Dot && desc.leftElement.isBF16();
-  return dot ? MicroKind::Dot : MicroKind::FmaPairs;
+  if (!isa.bf16Dot || !desc.leftElement.isBF16())
+    return MicroKind::FmaPairs;
+  return isa.tiles ? MicroKind::Tile : MicroKind::Dot;
 }
 
 /// Blocks of equal length that are multiples of 32.
@@ -44,49 +48,74 @@ static int64_t chooseDepthBlock(const MatmulDesc &desc, int64_t most) {
   return llvm::alignTo(llvm::divideCeil(padded, blocks), kPanelDepth);
 }
 
+static int64_t getElementSize(RightOperand right) {
+  if (right == RightOperand::PanelE4m3)
+    return 1;
+  return right == RightOperand::PanelF32 ||
+                 right == RightOperand::TransposedF32
+             ? 4
+             : 2;
+}
+
 /// Panels of a tile.
-static int64_t choosePanels(const MatmulDesc &desc, bool small) {
-  int64_t depth = desc.depth == MatmulDesc::kDynamic
-                      ? 512
-                      : llvm::alignTo(desc.depth, kPanelDepth);
-  int64_t elements = depth * kPanelColumns;
-  int64_t size = desc.right == RightOperand::PanelF32    ? 4
-                 : desc.right == RightOperand::PanelE4m3 ? 1
-                                                         : 2;
-  int64_t wanted =
-      small ? kStreamBytes / (elements * size) : kTileElements / elements;
+static int64_t choosePanels(const MatmulDesc &desc, MicroKind kind,
+                            bool small) {
+  bool isDynamic = desc.depth == MatmulDesc::kDynamic;
+  int64_t depth = isDynamic ? 512 : llvm::alignTo(desc.depth, kPanelDepth);
+  int64_t panel = depth * kPanelColumns;
+  int64_t least = 1, wanted = kTileElements / panel;
+  if (small)
+    wanted = kStreamBytes / (panel * getElementSize(desc.right));
+  else if (kind == MicroKind::Tile) // Packing rows costs more beside them.
+    least = 16, wanted = 2 * kTileElements / panel;
   int64_t most = std::max<int64_t>(1, desc.panels() / (small ? 8 : 4));
-  return std::clamp<int64_t>(wanted, 1, most);
+  return std::min(std::max(least, wanted), most);
+}
+
+static int64_t chooseRowBlock(const Isa &isa, MicroKind kind, bool small,
+                              bool streams) {
+  if (kind == MicroKind::Tile)
+    return small ? 16 : 32;
+  return streams ? kSmallRows : getMostRows(isa, kind);
+}
+
+static int64_t chooseMostDepth(const MatmulDesc &desc, MicroKind kind,
+                               bool small, bool reversed) {
+  if (reversed)
+    return kPanelDepth;
+  if (desc.isProduced() || (kind == MicroKind::Tile && !small))
+    return kNearDepth;
+  bool isNarrow = kind == MicroKind::Tile || kind == MicroKind::Dot;
+  return kDepthBytes / (isNarrow ? 2 : 4);
 }
 
 MatmulSchedule::MatmulSchedule(const MatmulDesc &desc, const Isa &isa,
                                bool small, bool reversed)
     : small(small), reversed(reversed), streams(small && !desc.isProduced()),
       kind(chooseKind(desc, isa)),
-      rowTile(small ? kSmallRows : kRowTile),
-      rowBlock(streams ? kSmallRows : getMostRows(isa, kind)),
-      depthBlock(chooseDepthBlock(desc, reversed ? kPanelDepth
-                                        : desc.isProduced()
-                                            ? kProducedDepth
-                                            : kDepthBytes / leftBytes())),
+      rowTile(small ? kSmallRows : chooseRowTile(kind)),
+      rowBlock(chooseRowBlock(isa, kind, small, streams)),
+      depthBlock(chooseDepthBlock(
+          desc, chooseMostDepth(desc, kind, small, reversed))),
       depthBlocks(desc.depth == MatmulDesc::kDynamic
                       ? 0
                       : llvm::divideCeil(
                             llvm::alignTo(desc.depth, kPanelDepth),
                             depthBlock)),
       panels(desc.panels()),
-      columnTiles(llvm::divideCeil(panels, choosePanels(desc, small))) {
+      columnTiles(llvm::divideCeil(panels, choosePanels(desc, kind, small))) {
   int64_t next = 0;
   auto place = [&](int64_t bytes) {
     int64_t at = next;
     next = llvm::alignTo(next + bytes, 64);
     return at;
   };
-  // A line more: packing writes too much at the end.
-  leftAt = place(rowTile * depthBlock * leftBytes() + 64);
+  leftAt = place(rowTile * depthBlock * leftBytes() + kPackSlack);
   if (desc.isProduced())
-    rightAt = place(kPanelColumns * depthBlock * 2);
-  sumAt = place((parks() ? rowTile * tilePanels() : rowBlock) *
-                kPanelColumns * 4);
+    rightAt = place(kPanelColumns * depthBlock * (desc.isPaired() ? 2 : 4));
+  int64_t sumRows = parks()                    ? rowTile * tilePanels()
+                    : kind == MicroKind::Tile ? rowTile
+                                              : rowBlock;
+  sumAt = place(sumRows * kPanelColumns * 4);
   scratchBytes = next;
 }
