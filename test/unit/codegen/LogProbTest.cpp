@@ -102,8 +102,35 @@ TEST_P(LogProbTest, ForwardAndBackward) {
   EXPECT_EQ(e[rows * w], 0xffff);
 }
 
-/// The order of sums that docs/numerics.md states, with the kernel's own
-/// values of exp.
+/// Lanes are 16 whatever registers hold.
+TEST_P(LogProbTest, SameBitsAsTheFirstVariant) {
+  int64_t rows = 3, w = width();
+  auto compute = [&](Variant which) {
+    KernelRunner runner(withWidth(kSource, w), which, emitKernel);
+    Buffer<float> z(rows * w), scale(rows), p(rows), lse(rows), d(rows * w);
+    Buffer<int32_t> targets(rows);
+    fillRandom(z, 1, 12.0f);
+    for (int64_t r = 0; r < rows; ++r) {
+      scale[r] = 0.7f;
+      targets[r] = static_cast<int32_t>(w / 2);
+    }
+    runner.run("forward",
+               {z.data(), targets.data(), scale.data(), p.data(), lse.data()},
+               dimsOf(rows));
+    runner.run("backward",
+               {z.data(), targets.data(), scale.data(), lse.data(), p.data(),
+                d.data()},
+               dimsOf(rows));
+    std::vector<float> all(d.data(), d.data() + d.size());
+    all.insert(all.end(), p.data(), p.data() + rows);
+    all.insert(all.end(), lse.data(), lse.data() + rows);
+    return all;
+  };
+  std::vector<float> a = compute(getRunnableVariants().front());
+  std::vector<float> b = compute(variant());
+  EXPECT_EQ(memcmp(a.data(), b.data(), a.size() * 4), 0);
+}
+
 TEST_P(LogProbTest, EqualLogits) {
   int64_t w = width();
   KernelRunner runner(withWidth(kSource, w), variant(), emitKernel);

@@ -195,6 +195,20 @@ TEST_P(UpdateTest, SquareSumOfRows) {
   EXPECT_TRUE(std::isnan(sums[4]));
 }
 
+TEST_P(UpdateTest, SameBitsAsTheFirstVariant) {
+  auto compute = [&](Variant which) {
+    KernelRunner runner(makeSource(45, 74, "f32", "panel_f32"), which,
+                        emitKernel);
+    WeightMemory w(45, 74);
+    Buffer<float> packed(w.size);
+    runner.run("adamw", w.args(packed.data()), w.dims());
+    return copyOf(packed);
+  };
+  std::vector<float> a = compute(getRunnableVariants().front());
+  std::vector<float> b = compute(GetParam());
+  EXPECT_EQ(memcmp(a.data(), b.data(), a.size() * 4), 0);
+}
+
 TEST_P(UpdateTest, NothingMovesWithoutAGradient) {
   KernelRunner runner(makeSource(32, 64, "bf16", "panel_bf16"), GetParam(),
                       emitKernel);
