@@ -26,6 +26,7 @@ static const Command commands[] = {
     {"eval", "perplexity of a text file", runEval},
     {"logits", "write the logits of token ids to a file", runLogits},
     {"tokenize", "token ids of a text, and back", runTokenize},
+    {"plot", "draw a curve of a training run", runPlot},
     {"bench", "measure prefill and decode", runBench},
     {"inspect", "print what an artifact holds", runInspect},
 };
