@@ -211,8 +211,16 @@ struct PlanMemory : ds::impl::PlanMemoryBase<PlanMemory> {
           buffers += entry.buffers.size();
         return;
       }
-      llvm::for_each(planner.copies, insertCopy);
-      copies += planner.copies.size();
+      // What a stack keeps of an activation first: the activation may then do
+      // without a copy.
+      bool keeps = llvm::any_of(planner.copies, [](OpOperand *operand) {
+        return operand->getOperandNumber() > 0;
+      });
+      for (OpOperand *operand : planner.copies)
+        if (!keeps || operand->getOperandNumber() > 0) {
+          insertCopy(operand);
+          ++copies;
+        }
     }
   }
 };
