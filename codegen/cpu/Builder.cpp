@@ -422,15 +422,23 @@ SmallVector<Value> KernelBuilder::cloneRegion(
   IRMapping map;
   map.map(region.getArguments(), arguments);
   Block &block = region.front();
+  // bf16 is a type of memory: it is computed with as f32 and rounded.
+  auto widen = [&](Value operand) {
+    Value mapped = map.lookup(operand);
+    return operand.getType().isBF16() ? toF32(mapped) : mapped;
+  };
+  auto narrow = [&](Value value, Type type) {
+    return type.isBF16() ? fromF32(value, type) : value;
+  };
   for (Operation &op : block.without_terminator()) {
+    Type result = op.getResult(0).getType();
     Value replaced = special ? special(&op, map) : Value();
     if (!replaced && isa<math::ExpOp>(op))
-      replaced = exp(map.lookup(op.getOperand(0)));
+      replaced = narrow(exp(widen(op.getOperand(0))), result);
     if (!replaced && isa<math::LogOp>(op))
-      replaced = log(map.lookup(op.getOperand(0)));
+      replaced = narrow(log(widen(op.getOperand(0))), result);
     if (!replaced && isa<arith::TruncFOp>(op))
-      replaced = fromF32(map.lookup(op.getOperand(0)),
-                         op.getResult(0).getType());
+      replaced = fromF32(map.lookup(op.getOperand(0)), result);
     if (!replaced && isa<arith::ExtFOp>(op))
       replaced = toF32(map.lookup(op.getOperand(0)));
     if (!replaced)
@@ -443,12 +451,11 @@ SmallVector<Value> KernelBuilder::cloneRegion(
     }
     OperationState state(loc, op.getName());
     for (Value operand : op.getOperands())
-      state.addOperands(map.lookup(operand));
-    for (Type type : op.getResultTypes())
-      state.addTypes(vec(type));
+      state.addOperands(widen(operand));
+    state.addTypes(vec(result.isBF16() ? f32() : result));
     state.addAttributes(op.getAttrs());
-    Operation *clone = builder.create(state);
-    map.map(op.getResults(), clone->getResults());
+    map.map(op.getResult(0),
+            narrow(builder.create(state)->getResult(0), result));
   }
   SmallVector<Value> results;
   for (Value value : block.getTerminator()->getOperands())

@@ -151,6 +151,42 @@ TEST_P(MapTest, ElementwiseOpsAndRowValues) {
   EXPECT_EQ(z[rows], 0xffff);
 }
 
+/// Operations on bf16 round every result.
+TEST_P(MapTest, ElementwiseOfBf16) {
+  int64_t rows = 5, w = width();
+  KernelRunner runner(withWidth(R"(
+func.func @f(%x: tensor<?xWxbf16>, %y: tensor<?xWxbf16>) {
+  %z = ds.kernel.elementwise @ops(%x, %y)
+      : (tensor<?xWxbf16>, tensor<?xWxbf16>) -> tensor<?xWxbf16> {
+  ^bb0(%a: bf16, %b: bf16):
+    %s = arith.addf %a, %b : bf16
+    %n = arith.negf %b : bf16
+    %p = arith.mulf %s, %n : bf16
+    %c = arith.cmpf olt, %a, %b : bf16
+    %m = arith.minimumf %p, %a : bf16
+    %r = arith.select %c, %m, %s : bf16
+    %e = math.exp %r : bf16
+    %l = math.log %e : bf16
+    ds.yield %l : bf16
+  }
+  return
+}
+)", w),
+                      variant(), emitKernel);
+  Buffer<uint16_t> x(rows * w), y(rows * w), z(rows * w + 1);
+  fillRandom(x, 1);
+  fillRandom(y, 2);
+  runner.run("ops", {x.data(), y.data(), z.data()}, dimsOf(rows), 2);
+  for (int64_t i = 0; i < rows * w; ++i) {
+    float a = getElement(x, i), b = getElement(y, i);
+    float s = fromBf16(toBf16(a + b)), p = fromBf16(toBf16(s * -b));
+    float r = a < b ? std::min(p, a) : s;
+    // A unit of the last place of exp is one of the logarithm's argument.
+    ASSERT_NEAR(getElement(z, i), r, 0.005f + std::fabs(r) / 200) << i;
+  }
+  EXPECT_EQ(z[rows * w], 0xffff);
+}
+
 /// swiglu of packed pairs and its derivative.
 static std::string pairSource(int64_t width, StringRef element) {
   std::string text = R"(
