@@ -210,7 +210,16 @@ static json::Value programJson(ArrayRef<PlannedStep> program,
   return steps;
 }
 
-static json::Value entryJson(const EntryPlan &entry, KernelTable &kernels) {
+/// Whether the entry says that every row has a target.
+static bool hasAllTargets(ModuleOp module, const EntryPlan &entry) {
+  return llvm::any_of(module.getOps<func::FuncOp>(), [&](func::FuncOp func) {
+    auto kind = func->getAttrOfType<StringAttr>(kEntryAttr);
+    return kind && kind.getValue() == entry.name &&
+           func->hasAttr(kAllTargetsAttr);
+  });
+}
+
+static json::Object entryJson(const EntryPlan &entry, KernelTable &kernels) {
   json::Array buffers, inputs;
   for (auto [id, buffer] : llvm::enumerate(entry.buffers))
     buffers.push_back(bufferJson(buffer, id));
@@ -242,8 +251,12 @@ json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
     states.push_back(stateJson(state, id));
   KernelTable kernels;
   json::Object entries;
-  for (const EntryPlan &entry : plan.entries)
-    entries[entry.name] = entryJson(entry, kernels);
+  for (const EntryPlan &entry : plan.entries) {
+    json::Object object = entryJson(entry, kernels);
+    if (hasAllTargets(module, entry))
+      object["all_targets"] = true;
+    entries[entry.name] = std::move(object);
+  }
   Type compute = module->getAttrOfType<TypeAttr>(kComputeAttr).getValue();
   return json::Object{
       {"format", 2},

@@ -2,6 +2,7 @@
 # lines; folders named Inputs hold their data.
 import os
 import shutil
+import sys
 
 import lit.formats
 
@@ -18,6 +19,7 @@ config.environment["PATH"] = os.pathsep.join(
 config.environment["LC_ALL"] = "C"
 
 config.substitutions += [
+    ("%python", sys.executable),
     ("%models", os.path.join(config.ds_source_dir, "models")),
     ("%golden", os.path.join(config.test_source_root, "golden")),
     ("%build", config.ds_build_dir),
