@@ -44,16 +44,18 @@ constexpr llvm::StringLiteral kComputeAttr = "ds.compute";
 /// configuration (vocab_size, max_position_embeddings, ...).
 constexpr llvm::StringLiteral kConfigAttr = "ds.config";
 /// Function attribute, a string: the entry point of the artifact that the
-/// function is. "infer" serves, "train" gives losses and adds to gradients,
-/// "update" is a step of the optimiser.
+/// function is. "infer" serves, "log_prob" gives log-probabilities of tokens
+/// chosen from its logits, "train" gives losses and adds to gradients, "update"
+/// is a step of the optimiser.
 constexpr llvm::StringLiteral kEntryAttr = "ds.entry";
-constexpr llvm::StringLiteral kInferEntry = "infer", kTrainEntry = "train",
-                              kUpdateEntry = "update";
+constexpr llvm::StringLiteral kInferEntry = "infer",
+                              kLogProbEntry = "log_prob",
+                              kTrainEntry = "train", kUpdateEntry = "update";
 /// Unit attribute of a "train" entry: every row but the last of each sequence
 /// has a target, whatever the data's loss mask says.
 constexpr llvm::StringLiteral kAllTargetsAttr = "ds.all_targets";
 
-/// Argument attribute of an entry's state, a string: its name.
+/// Argument attribute of an entry's state or input, a string: its name.
 constexpr llvm::StringLiteral kNameAttr = "ds.name";
 /// Argument attribute of a matrix, a string: its rows, "T" if there is none, or
 /// "R", the rows whose logits are asked for.

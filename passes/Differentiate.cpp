@@ -262,11 +262,14 @@ struct Differentiate : ds::impl::DifferentiateBase<Differentiate> {
     if (failed(differentiate(entry)))
       return signalPassFailure();
     addUpdate(entry);
+    if (func::FuncOp infer = findEntry(getOperation(), kInferEntry))
+      addLogProb(infer);
   }
 
   LogicalResult differentiate(func::FuncOp entry);
   void keep(BodyPair &pair, MutableArrayRef<std::pair<RunOp, RunOp>> runs);
   void addUpdate(func::FuncOp entry);
+  void addLogProb(func::FuncOp infer);
 };
 } // namespace
 
@@ -364,4 +367,35 @@ void Differentiate::addUpdate(func::FuncOp entry) {
     AdamwOp::create(builder, weight.getLoc(), weight.getSymName(),
                     weight.getDecay());
   func::ReturnOp::create(builder, entry.getLoc());
+}
+
+/// The log-probabilities of tokens that were drawn from the logits of `infer`:
+/// the operation that training has, so that both agree to the bit.
+void Differentiate::addLogProb(func::FuncOp infer) {
+  Operation *terminator = infer.getBody().front().getTerminator();
+  if (terminator->getNumOperands() == 0)
+    return;
+  Type logits = terminator->getOperand(0).getType();
+  OpBuilder builder(getOperation().getContext());
+  builder.setInsertionPointAfter(infer);
+  auto rows = [&](Type element) {
+    return RankedTensorType::get({ShapedType::kDynamic, 1}, element);
+  };
+  Type f32 = rows(builder.getF32Type()), seq = SeqType::get(&getContext());
+  auto entry =
+      func::FuncOp::create(builder, infer.getLoc(), "log_prob",
+                           builder.getFunctionType({seq, logits}, {f32, f32}));
+  entry->setAttr(kEntryAttr, builder.getStringAttr(kLogProbEntry));
+  entry.setArgAttr(1, kNameAttr, builder.getStringAttr("logits"));
+  entry.setArgAttr(1, kRowsAttr, builder.getStringAttr("R"));
+  builder.setInsertionPointToStart(entry.addEntryBlock());
+  Location loc = infer.getLoc();
+  Value step = entry.getArgument(0);
+  Value targets = RowInputOp::create(builder, loc, rows(builder.getI32Type()),
+                                     "targets", step);
+  Value temperature =
+      RowInputOp::create(builder, loc, f32, "inverse_temperature", step);
+  auto logProb = LogProbOp::create(builder, loc, f32, f32,
+                                   entry.getArgument(1), targets, temperature);
+  func::ReturnOp::create(builder, loc, logProb->getResults());
 }

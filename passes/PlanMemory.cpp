@@ -76,6 +76,8 @@ LogicalResult Planner::planOutputs(func::FuncOp entry) {
     if (auto head = values[0].getDefiningOp<KernelMatmulOp>())
       plan.finalHidden = keepOutput(head.getA());
   }
+  if (plan.name == kLogProbEntry)
+    plan.logProb = values.empty() ? -1 : keepOutput(values[0]);
   if (plan.name == kTrainEntry) {
     plan.loss = values.size() < 2 ? -1 : keepOutput(values[0]);
     plan.logProb = values.size() < 2 ? -1 : keepOutput(values[1]);
@@ -120,7 +122,7 @@ static FailureOr<SmallVector<func::FuncOp>> findEntries(ModuleOp module) {
   if (failed(checkModule(module)))
     return failure();
   SmallVector<func::FuncOp> entries;
-  for (StringRef name : {kInferEntry, kTrainEntry, kUpdateEntry})
+  for (StringRef name : {kInferEntry, kLogProbEntry, kTrainEntry, kUpdateEntry})
     if (func::FuncOp entry = findEntry(module, name))
       entries.push_back(entry);
   if (entries.empty())

@@ -81,7 +81,7 @@ struct PlannedState {
   std::optional<bool> key; ///< Laid out as keys, else as values.
 };
 
-/// A tensor [R, 1] that the runtime gives for a step.
+/// A tensor of R rows that the runtime gives for a step.
 struct PlannedInput {
   std::string name;
   bool isF32 = true; ///< Elements are f32 instead of i32.
@@ -89,13 +89,13 @@ struct PlannedInput {
 
 /// The program of an entry and its memory.
 struct EntryPlan {
-  std::string name; ///< "infer", "train" or "update".
+  std::string name; ///< "infer", "log_prob", "train" or "update".
   std::vector<PlannedBuffer> buffers;
   std::vector<PlannedInput> inputs;
   std::vector<PlannedStep> program;
   int64_t arenaT = 0, arenaR = 0, arena = 0; ///< As the address of a buffer.
   int64_t logits = -1, finalHidden = -1;     ///< Of "infer".
-  int64_t loss = -1, logProb = -1;           ///< Of "train".
+  int64_t loss = -1, logProb = -1; ///< Of "train"; of "log_prob" the second.
 
   /// Gives every buffer its offset, and the arena its size.
   void place();

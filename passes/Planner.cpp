@@ -146,6 +146,17 @@ getWeightMemory(Operation *op) {
   return std::nullopt;
 }
 
+/// Returns the name of an entry's argument that the runtime gives, or null.
+static StringAttr getInputName(Value operand) {
+  auto argument = dyn_cast<BlockArgument>(operand);
+  if (!argument || !isa<RankedTensorType>(argument.getType()))
+    return {};
+  auto entry = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
+  if (!entry || !entry->hasAttr(kEntryAttr))
+    return {};
+  return entry.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kNameAttr);
+}
+
 FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
   Operation *source = operand.getDefiningOp();
   if (auto memory = getWeightMemory(source)) {
@@ -160,6 +171,9 @@ FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
   if (input)
     return PlannedArg{PlannedArg::Input,
                       findInput(input.getName(), getElement(operand).isF32())};
+  if (auto name = getInputName(operand))
+    return PlannedArg{PlannedArg::Input,
+                      findInput(name.getValue(), getElement(operand).isF32())};
   if (isa_and_nonnull<GetHyperOp>(source))
     return PlannedArg{PlannedArg::Hyper};
   if (isa_and_nonnull<GetPartialsOp>(source))
