@@ -88,15 +88,19 @@ mlir::Value Generator::evaluateUnary(const UnaryExpr &expr, Env &env) {
   return arith::NegFOp::create(builder, getLoc(expr.loc), operand);
 }
 
+/// A side of an operation on tensors, which may be a number.
+mlir::Value Generator::evaluateSide(const Expr &expr, Env &env) {
+  if (!isConst(expr, env))
+    return evaluate(expr, env);
+  ConstValue value = instantiator.getEvaluator().eval(expr, env.consts);
+  if (value.isPoison())
+    return {};
+  return buildFill(builder, getLoc(expr.loc), value.number);
+}
+
 mlir::Value Generator::evaluateArithmetic(const BinaryExpr &expr, Env &env) {
-  for (const Expr *side : {expr.left.get(), expr.right.get()})
-    if (isConst(*side, env)) {
-      diag.error(side->loc, "a number beside a tensor is checked, but no code "
-                            "is generated for it yet");
-      return {};
-    }
-  mlir::Value left = evaluate(*expr.left, env);
-  mlir::Value right = left ? evaluate(*expr.right, env) : mlir::Value();
+  mlir::Value left = evaluateSide(*expr.left, env);
+  mlir::Value right = left ? evaluateSide(*expr.right, env) : mlir::Value();
   if (!right)
     return {};
   mlir::Location loc = getLoc(expr.loc);

@@ -79,6 +79,7 @@ private:
   void addInputs(Env &env, mlir::Value seq);
   mlir::Value callModel(const ast::CallExpr &call, Env &env);
   mlir::Value evaluateUnary(const ast::UnaryExpr &expr, Env &env);
+  mlir::Value evaluateSide(const ast::Expr &expr, Env &env);
   mlir::Value evaluateArithmetic(const ast::BinaryExpr &expr, Env &env);
   bool inObjective(const Env &env) const {
     return env.instance.module == objective;

@@ -85,6 +85,13 @@ static mlir::Value buildSequenceMean(BuildCall &call) {
 // Elementwise
 //===----------------------------------------------------------------------===//
 
+mlir::Value ds::buildFill(mlir::OpBuilder &builder, mlir::Location loc,
+                          double value) {
+  mlir::Value seq = builder.getInsertionBlock()->getArgument(0);
+  return FillOp::create(builder, loc, getRows(builder.getF32Type()),
+                        builder.getF64FloatAttr(value), seq);
+}
+
 static DslType checkOne(CheckCall &call) { return call.args[0]; }
 
 static DslType checkTwo(CheckCall &call) {
@@ -105,8 +112,17 @@ static mlir::Value buildStopGradient(BuildCall &call) {
 }
 
 static mlir::Value buildClip(BuildCall &call) {
-  return call.fail("",
-                   "'clip' is checked, but no code is generated for it yet");
+  double low = call.keywords["low"].number;
+  double high = call.keywords["high"].number;
+  if (!(low <= high))
+    return call.fail("high", "expects high not to be less than low, got " +
+                                 call.keywords["high"].str());
+  auto fill = [&](double value) {
+    return buildFill(call.builder, call.loc, value);
+  };
+  mlir::Value bounded = arith::MaximumFOp::create(call.builder, call.loc,
+                                                  call.args[0], fill(low));
+  return arith::MinimumFOp::create(call.builder, call.loc, bounded, fill(high));
 }
 
 //===----------------------------------------------------------------------===//

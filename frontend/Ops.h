@@ -84,6 +84,11 @@ const OpInfo *findOp(llvm::StringRef name, OpSet set = OpSet::Module);
 /// Names of all operations of `set`.
 std::vector<llvm::StringRef> getOpNames(OpSet set = OpSet::Module);
 
+/// Builds a number for each row with a target, in an entry whose first argument
+/// is the sequences.
+mlir::Value buildFill(mlir::OpBuilder &builder, mlir::Location loc,
+                      double value);
+
 /// Builds `a + b`, taken in f32.
 mlir::Value buildAdd(mlir::OpBuilder &builder, mlir::Location loc,
                      mlir::Value left, mlir::Value right);

@@ -142,6 +142,20 @@ TEST_F(Training, Expressions) {
   EXPECT_EQ(text.find("ds.embedding"), text.rfind("ds.embedding"));
 }
 
+TEST_F(Training, Numbers) {
+  auto module = compile(makeObjective(
+      "    lp = log_prob(policy(s), targets(s), inverse_temperature(s))\n"
+      "    y = (1 - beta) * lp - 2.5\n"
+      "    return token_mean(clip(y, low = -beta, high = 0.5) / 4, s)\n",
+      "  let beta = 0.25\n"));
+  ASSERT_TRUE(module) << errors;
+  std::vector<double> values;
+  module->walk([&](ds::FillOp op) {
+    values.push_back(op.getValue().convertToDouble());
+  });
+  EXPECT_EQ(values, (std::vector<double>{0.75, 2.5, -0.25, 0.5, 4}));
+}
+
 TEST_F(Training, WeightsSayHowTheyAreTrained) {
   auto module = compile(makeObjective(kCrossEntropy));
   ASSERT_TRUE(module) << errors;
@@ -183,14 +197,9 @@ TEST_F(Training, Errors) {
         "but no code is generated for model 'reference' yet");
   fails(makeObjective(
             "    lp = log_prob(policy(s), targets(s), inverse_temperature(s))\n"
-            "    return token_mean(1.0 - lp, s)\n"),
-        "objective.ds:4:23: error: a number beside a tensor is checked, but no "
-        "code is generated for it yet");
-  fails(makeObjective(
-            "    lp = log_prob(policy(s), targets(s), inverse_temperature(s))\n"
-            "    return token_mean(clip(lp, low = 0.0, high = 1.0), s)\n"),
-        "objective.ds:4:23: error: 'clip' is checked, but no code is generated "
-        "for it yet");
+            "    return token_mean(clip(lp, low = 1.0, high = 0.0), s)\n"),
+        "objective.ds:4:50: error: expects high not to be less than low, got "
+        "0");
   fails("objective O(policy: model) {\n"
         "  fn loss(s: seq) -> f32[Tout, 1] {\n"
         "    a = policy(s)\n    return inverse_temperature(s)\n  }\n}\n",
