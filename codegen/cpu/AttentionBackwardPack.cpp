@@ -78,18 +78,16 @@ void BackwardEmitter::packRows(Value first, Value count, Value last) {
   });
 }
 
-/// The bits of 16 bf16 in the low halves of words.
-static Value widen(KernelBuilder &b, Value value) {
-  Type bits = b.vec(b.builder.getI16Type());
-  return arith::ExtUIOp::create(b.builder, b.loc, b.vec(b.i32()),
-                                b.bitcast(value, bits));
-}
-
-/// (even, odd) pairs of bf16.
+/// (even, odd) pairs of bf16: vector<16xi32>.
 static Value pairUp(KernelBuilder &b, Value even, Value odd) {
-  return arith::OrIOp::create(
-      b.builder, b.loc, widen(b, even),
-      arith::ShLIOp::create(b.builder, b.loc, widen(b, odd), b.vi(16)));
+  SmallVector<int64_t> lanes;
+  for (int64_t lane = 0; lane < kLanes; ++lane)
+    lanes.append({lane, kLanes + lane});
+  Type bits = b.vec(b.builder.getI16Type());
+  return b.bitcast(vector::ShuffleOp::create(b.builder, b.loc,
+                                             b.bitcast(even, bits),
+                                             b.bitcast(odd, bits), lanes),
+                   b.vec(b.i32()));
 }
 
 Value BackwardEmitter::makePairs(Value even, Value odd) {

@@ -1,7 +1,8 @@
 """Times PyTorch's scaled_dot_product_attention on the shapes of AttentionBench.
 
 One thread, CPU time, bf16. With grouped heads both enable_gqa and keys
-repeated beforehand are timed and the faster is printed.
+repeated beforehand are timed and the faster is printed. The backward is that
+of AttentionBackwardBench, of 5 products.
 """
 import statistics
 import time
@@ -34,6 +35,24 @@ def best(query, states, group, causal, repeats):
     return min(result)
 
 
+def backward(heads, key_heads, dims, rows):
+    """The faster of grouped and repeated keys, seconds."""
+    def random(h):
+        return torch.randn(1, h, rows, dims, dtype=torch.bfloat16)
+
+    result = []
+    for kept in {key_heads, heads}:
+        inputs = [x.requires_grad_() for x in
+                  (random(heads), random(kept), random(kept))]
+        out = attend(*inputs, is_causal=True, enable_gqa=kept != heads)
+        gradient = random(heads)
+        calls = [lambda: torch.autograd.grad(out, inputs, gradient,
+                                             retain_graph=True)] * 5
+        calls[0]()
+        result.append(seconds(calls))
+    return min(result)
+
+
 def bench(heads, key_heads, dims):
     def random(h, rows):
         return torch.randn(1, h, rows, dims, dtype=torch.bfloat16)
@@ -47,6 +66,9 @@ def bench(heads, key_heads, dims):
         flops = 2 * rows * (rows + 1) * heads * dims
         print(f"  prefill {rows:5}: {took * 1e3:8.2f} ms, "
               f"{flops / took / 1e9:6.1f} GFLOP/s")
+        took = backward(heads, key_heads, dims, rows)
+        print(f"  backward {rows:4}: {took * 1e3:8.2f} ms, "
+              f"{2.5 * flops / took / 1e9:6.1f} GFLOP/s")
     depth = 2048
     size = 4 * depth * key_heads * dims
     states = [(random(key_heads, depth), random(key_heads, depth))
