@@ -2,6 +2,7 @@
 #include "Support.h"
 
 #include <gtest/gtest.h>
+#include <random>
 
 using namespace ds::data;
 using ds::text::Tokenizer;
@@ -178,4 +179,45 @@ TEST(Dataset, FingerprintTellsDataApart) {
   EXPECT_NE(hash(one), hash(two));
   EXPECT_NE(hash(one), hash(one, true));
   EXPECT_NE(hash(one + two), hash(two + one));
+}
+
+/// Damaged files give an error with a place, or examples that hold what
+/// Example promises.
+TEST(Dataset, DamagedFiles) {
+  std::mt19937 random(1);
+  std::string text =
+      "{\"messages\": [{\"role\": \"user\", \"content\": \"a b\"}, "
+      "{\"role\": \"assistant\", \"content\": \"c\\n\\u00e9 d\"}]}\n"
+      "{\"prompt\": \"ask\", \"completion\": \"say\"}\n"
+      "{\"text\": \"some </s> words\"}\n";
+  Tokenizer tokenizer = makeTokenizer();
+  int accepted = 0, refused = 0;
+  for (int i = 0; i < 400; ++i) {
+    std::string damaged = text;
+    size_t at = random() % text.size(), length = 1 + random() % 3;
+    if (random() % 2)
+      damaged.erase(at, length);
+    else
+      damaged.replace(at, length,
+                      std::string(1, "\"{}[],:x\\\n\xff"[random() % 11]));
+    bool isText = random() % 4 == 0;
+    std::string name = isText ? "a.txt" : "a.jsonl";
+    Loaded loaded(name, damaged, {6, 0, random() % 2 == 0, false}, tokenizer);
+    if (!loaded.error.empty()) {
+      EXPECT_EQ(loaded.error.find(name + ":"), 0u) << loaded.error;
+      ++refused;
+      continue;
+    }
+    ++accepted;
+    for (int64_t j = 0; j < loaded.data.size(); ++j) {
+      const Example &example = loaded.data[j];
+      EXPECT_EQ(example.tokens.size(), example.mask.size());
+      EXPECT_GE(example.rows(), 1);
+      EXPECT_LE(example.rows(), 6);
+      EXPECT_GE(example.targets(), 1);
+      EXPECT_EQ(example.mask[0], 0);
+    }
+  }
+  EXPECT_GT(accepted, 20);
+  EXPECT_GT(refused, 100);
 }

@@ -77,6 +77,46 @@ TEST(Mutation, ConfigurationsGetErrorsOrCompile) {
   }
 }
 
+TEST(Mutation, ObjectivesGetErrorsOrCompile) {
+  std::mt19937 random(3);
+  std::string text = R"(objective O(policy: model) {
+  input share : f32[Tout, 1]
+  let low = 0.5
+  let high = low * 2
+  fn loss(s: seq) -> f32[Tout, 1] {
+    z = policy(s)
+    lp = log_prob(z, targets(s, all = false), inverse_temperature(s))
+    if low > 0.25 {
+      lp = max(lp, stop_gradient(-lp)) * (1 - high)
+    }
+    for i in 0..2 {
+      lp = clip(lp + share, low = low, high = high) / exp(share)
+    }
+    return token_mean(-lp, s) - sequence_mean(log(share), s)
+  }
+}
+)";
+  std::string config =
+      readText(DS_SOURCE_DIR "/test/golden/llama-gqa/config.json");
+  std::string model = readText(DS_SOURCE_DIR "/models/llama.ds");
+  unsigned compiled = 0;
+  for (unsigned i = 0; i < 600; ++i) {
+    ds::SourceText mutant{"objective", i ? mutate(text, random) : text};
+    std::string errors;
+    llvm::raw_string_ostream os(errors);
+    mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+    bool ok = static_cast<bool>(ds::compileModel(
+        context, {"text", model}, {"json", config}, false, os, &mutant));
+    EXPECT_EQ(ok, errors.empty()) << mutant.text << errors;
+    EXPECT_EQ(errors.find("expects the ds graph to be valid"),
+              std::string::npos)
+        << mutant.text << errors;
+    EXPECT_TRUE(ok || i) << errors;
+    compiled += ok;
+  }
+  EXPECT_GT(compiled, 10u);
+}
+
 static std::string repeat(const std::string &text, size_t count) {
   std::string result;
   for (size_t i = 0; i < count; ++i)
