@@ -86,10 +86,10 @@ def KernelLogProbOp : Ds_KernelOp<"log_prob", [Pure,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol"]>]> {
   let summary = "Logarithm of the probability of one column of every row";
   let description = [{
-    With z = logits times the row's inverse temperature: logProb = z[target] -
-    lse, lse = m + log l. Blocks of 512 columns have their own maximum m and
-    sum l of exp(z - m), 16 lanes and the tree of `ds.row_reduce`, and merge
-    from left to right: m' = max(m, ms), l' = l exp(m - m') + ls exp(ms - m').
+    With z = logits times the row's inverse temperature, which is not negative:
+    logProb = z[target] - lse, lse = m + log l. Blocks of 512 columns have their
+    own maximum m and sum l of exp(z - m), 16 lanes and the tree of
+    `ds.row_reduce`, and merge from left to right: m' = max(m, ms), l' = l exp(m - m') + ls exp(ms - m').
 
     ```mlir
     %p, %lse = ds.kernel.log_prob @log_prob %z, %t, %i

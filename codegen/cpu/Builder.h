@@ -145,8 +145,8 @@ public:
   Value dotPair(Pair a, Value b, Value acc);
 
   /// exp of 16 lanes: exactly 1 at 0, exactly 0 below -87.3, 1 ulp between,
-  /// saturated at exp(88.37).
-  Value exp(Value x);
+  /// saturated at exp(88.37), which is left out where x `isNegative` or zero.
+  Value exp(Value x, bool isNegative = false);
   /// log of 16 lanes: 1 ulp, exactly 0 at 1, -inf at 0 and at denormals, NaN
   /// below.
   Value log(Value x);

@@ -6,13 +6,15 @@ using namespace ds::cpu;
 
 // exp(x) = 2^n exp(r), n = round(x log2(e)), |r| <= ln(2) / 2. The rounding
 // uses the addition of 1.5 * 2^23, whose low bits then hold n.
-Value KernelBuilder::exp(Value x) {
+Value KernelBuilder::exp(Value x, bool isNegative) {
   Value low = vf(-87.33654), high = vf(88.37626);
   Value below = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OLT,
                                       x, low);
-  Value above = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT,
-                                      x, high);
-  Value clamped = select(above, high, select(below, low, x));
+  Value clamped = select(below, low, x);
+  if (!isNegative)
+    clamped = select(arith::CmpFOp::create(builder, loc,
+                                           arith::CmpFPredicate::OGT, x, high),
+                     high, clamped);
   Value magic = vf(12582912.0);
   Value shifted = fma(clamped, vf(1.44269504088896341), magic);
   Value n = subf(shifted, magic);

@@ -39,8 +39,11 @@ public:
     return b.load(b.f32(), b.at(b.arg(args, index), b.mul(row, 4)));
   }
   Value at(Value column) { return b.at(pointer, b.mul(column, size)); }
+  Value loadUnscaled(Value column, Value mask = nullptr) {
+    return b.loadF32(element, at(column), mask);
+  }
   Value load(Value column, Value mask = nullptr) {
-    return b.mulf(b.loadF32(element, at(column), mask), b.splat(scale));
+    return b.mulf(loadUnscaled(column, mask), b.splat(scale));
   }
   /// One column, in all lanes.
   Value loadOne(Value column) {
@@ -67,14 +70,16 @@ private:
 };
 } // namespace
 
-/// exp(x - m), where m = -inf stands for no maximum at all: zeros then.
+/// exp(x - m), x <= m, where m = -inf stands for no maximum: zeros then.
 static Value expFrom(KernelBuilder &b, Value x, Value largest) {
   Value isNone = arith::CmpFOp::create(
       b.builder, b.loc, arith::CmpFPredicate::OEQ, largest,
       b.vf(-std::numeric_limits<double>::infinity()));
-  return b.exp(b.subf(x, b.select(isNone, b.zero(), largest)));
+  return b.exp(b.subf(x, b.select(isNone, b.zero(), largest)),
+               /*isNegative=*/true);
 }
 
+/// The largest z: the scale is positive, and rounding keeps order.
 Value RowSum::emitMax(Value begin, int64_t count) {
   int64_t together = kWays * kLanes, strips = count / together * together;
   SmallVector<Value> ways(kWays, none());
@@ -84,7 +89,7 @@ Value RowSum::emitMax(Value begin, int64_t count) {
         SmallVector<Value> next;
         for (auto [i, way] : llvm::enumerate(carried))
           next.push_back(b.maxf(
-              way, logits.load(b.add(column, int64_t(i) * kLanes))));
+              way, logits.loadUnscaled(b.add(column, int64_t(i) * kLanes))));
         return next;
       });
   for (int64_t offset = strips; offset < count; offset += kLanes) {
@@ -92,11 +97,12 @@ Value RowSum::emitMax(Value begin, int64_t count) {
     Value mask;
     if (count - offset < kLanes)
       mask = b.laneMask(b.c(count - offset));
-    Value value = logits.load(column, mask);
+    Value value = logits.loadUnscaled(column, mask);
     ways[0] = b.maxf(ways[0], mask ? b.select(mask, value, none()) : value);
   }
-  return b.splat(b.reduceMax(
-      b.maxf(b.maxf(ways[0], ways[1]), b.maxf(ways[2], ways[3]))));
+  Value largest = b.reduceMax(
+      b.maxf(b.maxf(ways[0], ways[1]), b.maxf(ways[2], ways[3])));
+  return b.splat(b.mulf(largest, logits.scale));
 }
 
 Value RowSum::emitExp(Value begin, int64_t count, Value largest) {
