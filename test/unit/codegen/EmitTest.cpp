@@ -45,6 +45,20 @@ func.func @f(%t: tensor<301x74xbf16>, %g: tensor<74xf32>, %s: !ds.seq,
       : (tensor<?x104xbf16>, !keys, !keys) -> tensor<?x104xbf16>
   %o = ds.kernel.attention @attend %y, %k1, %v1, %s heads 4 scale 0.2
       : (tensor<?x104xbf16>, !keys, !keys) -> tensor<?x104xbf16>
+  %z, %lse = ds.kernel.attention @keep %q, %k1, %v1, %s heads 4 scale 0.2
+      : (tensor<?x104xbf16>, !keys, !keys)
+     -> tensor<?x104xbf16>, tensor<?x4xf32>
+  %d = ds.kernel.attention_delta @delta %z, %q heads 4
+      : (tensor<?x104xbf16>, tensor<?x104xbf16>) -> tensor<?x4xf32>
+  %dq = ds.kernel.attention_backward_query @dq %q, %k1, %v1, %lse, %d, %q, %s
+      heads 4 scale 0.2
+      : (tensor<?x104xbf16>, !keys, !keys, tensor<?x4xf32>, tensor<?x4xf32>,
+         tensor<?x104xbf16>, !ds.seq) -> tensor<?x104xbf16>
+  %dk, %dv = ds.kernel.attention_backward_keys @dkv %q, %k1, %v1, %lse, %d,
+      %q, %s heads 4 scale 0.2
+      : (tensor<?x104xbf16>, !keys, !keys, tensor<?x4xf32>, tensor<?x4xf32>,
+         tensor<?x104xbf16>, !ds.seq)
+     -> (tensor<?x52xbf16>, tensor<?x52xbf16>)
   return
 }
 )";
@@ -70,7 +84,8 @@ TEST(EmitTest, OneModuleAVariantAndOneKernelASymbol) {
       names.push_back(function.getName().str());
     std::vector<std::string> want;
     for (const char *symbol :
-         {"angles", "embed", "row", "map", "heads", "attend"})
+         {"angles", "embed", "row", "map", "heads", "attend", "keep", "delta",
+          "dq", "dkv"})
       for (const char *suffix : {"", ".tiles"})
         want.push_back(symbol + ("." + isa.name + suffix).str());
     std::sort(names.begin(), names.end());
