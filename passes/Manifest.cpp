@@ -57,11 +57,9 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
       {"parts", std::move(parts)}};
   if (weight.getLayers())
     object["layers"] = json::Array(*weight.getLayers());
-  if (weight.getDecay())
-    object["decay"] = true;
-  if (weight.getFrozen())
-    object["frozen"] = true;
   if (auto init = weight.getInitAttr()) {
+    object["decay"] = weight.getDecay();
+    object["frozen"] = weight.getFrozen();
     json::Object rule{{"kind", stringifyInitKind(init.getKind())}};
     if (init.getStd())
       rule["std"] = init.getStd().getValueAsDouble();

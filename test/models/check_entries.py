@@ -55,7 +55,11 @@ def check(dscc, model, models, folder, compute):
     assert "train" in both["entries"] and "train" not in infer["entries"]
     for what in (get_infer, get_weights, lambda each: each["states"]):
         assert what(infer) == what(both), f"{model.name}: {what}"
-    assert all("init" in weight for weight in both["weights"])
+    for weight in both["weights"]:
+        matrix = len(weight["shape"]) == 2
+        assert weight["init"]["kind"] != "normal" or matrix, weight["name"]
+        assert weight["decay"] is matrix, weight["name"]
+        assert weight["frozen"] is False, weight["name"]
     assert both["entries"]["train"]["all_targets"] is True
 
 
