@@ -59,6 +59,42 @@ func.func @f(%t: tensor<301x74xbf16>, %g: tensor<74xf32>, %s: !ds.seq,
       : (tensor<?x104xbf16>, !keys, !keys, tensor<?x4xf32>, tensor<?x4xf32>,
          tensor<?x104xbf16>, !ds.seq)
      -> (tensor<?x52xbf16>, tensor<?x52xbf16>)
+  %c = ds.kernel.concat_heads @concat(%dq, %dk, %dv)
+      angles(%a : tensor<?x26xf32>) <half_split, dims = 26, theta = 1.0e4 : f64>
+      [#ds.heads_part<heads = 4, dim = 26, rotate = true>,
+       #ds.heads_part<heads = 2, dim = 26, rotate = true>,
+       #ds.heads_part<heads = 2, dim = 26, rotate = false>]
+      : (tensor<?x104xbf16>, tensor<?x52xbf16>, tensor<?x52xbf16>)
+     -> tensor<?x208xbf16>
+  %rows = ds.kernel.gather_rows @gather %e, %s
+      : tensor<?x74xf32> -> tensor<?x74xf32>
+  %back = ds.kernel.scatter_rows @scatter %rows, %s
+      : tensor<?x74xf32> -> tensor<?x74xf32>
+  return
+}
+func.func @train(%z: tensor<?x301xf32>, %t: tensor<?x1xi32>,
+                 %i: tensor<?x1xf32>, %x: tensor<?x74xf32>, %s: !ds.seq,
+                 %g: tensor<301x74xf32>, %b: tensor<74xf32>,
+                 %w: tensor<301x74xbf16>, %h: tensor<16xf32>,
+                 %sums: tensor<?xf32>) {
+  %p, %lse = ds.kernel.log_prob @log_prob %z, %t, %i
+      : (tensor<?x301xf32>, tensor<?x1xi32>, tensor<?x1xf32>)
+     -> (tensor<?x1xf32>, tensor<?x1xf32>)
+  %d = ds.kernel.log_prob_backward @log_prob_backward %z, %t, %i, %lse, %p
+      : (tensor<?x301xf32>, tensor<?x1xi32>, tensor<?x1xf32>, tensor<?x1xf32>,
+         tensor<?x1xf32>) -> tensor<?x301xbf16>
+  ds.kernel.columns @columns(%x) into %b
+      : (tensor<?x74xf32>) -> tensor<74xf32> {
+  ^bb0(%e: f32):
+    ds.yield %e : f32
+  }
+  ds.kernel.scatter_embedding @scatter_embedding %x, %s into %g
+      : tensor<?x74xf32> -> tensor<301x74xf32>
+  ds.kernel.square_sum @square_sum %g into %sums
+      : tensor<301x74xf32>, tensor<?xf32>
+  ds.kernel.adamw @adamw %g, %g, %g, %g, %w, %h layout panel_bf16
+      : tensor<301x74xf32>, tensor<301x74xf32>, tensor<301x74xf32>,
+        tensor<301x74xf32>, tensor<301x74xbf16>, tensor<16xf32>
   return
 }
 )";
@@ -85,7 +121,9 @@ TEST(EmitTest, OneModuleAVariantAndOneKernelASymbol) {
     std::vector<std::string> want;
     for (const char *symbol :
          {"angles", "embed", "row", "map", "heads", "attend", "keep", "delta",
-          "dq", "dkv"})
+          "dq", "dkv", "concat", "gather", "scatter", "log_prob",
+          "log_prob_backward", "columns", "scatter_embedding", "square_sum",
+          "adamw"})
       for (const char *suffix : {"", ".tiles"})
         want.push_back(symbol + ("." + isa.name + suffix).str());
     std::sort(names.begin(), names.end());
