@@ -77,13 +77,14 @@ Value QueryEmitter::countTiles(KernelBuilder &b, const QueryShape &shape,
   return b.mul(countBlocks(b, shape, dims), shape.keys.heads);
 }
 
+/// Late blocks of a sequence see most and come first.
 void QueryEmitter::emit(Value index, Value dims) {
   Value blocks = countBlocks(b, shape, dims);
   keyHead = b.div(index, blocks);
-  SequenceBlock block =
-      findBlock(b.rem(index, blocks), b.dim(dims, kDimB), [&](Value which) {
-        return b.ceilDiv(getSequenceRows(which), shape.tokens);
-      });
+  Value last = b.sub(blocks, b.add(b.rem(index, blocks), 1));
+  SequenceBlock block = findBlock(last, b.dim(dims, kDimB), [&](Value which) {
+    return b.ceilDiv(getSequenceRows(which), shape.tokens);
+  });
   b.ifThen(b.less(b.c(-1), block.sequence), [&] {
     enterSequence(block.sequence);
     emitBlock(block.index);
