@@ -3,33 +3,10 @@
 #include "runtime/Cpu.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <set>
 
 using namespace ds::runtime;
-
-// T and R of the arena's formula are multiples of this.
-static constexpr int64_t rowUnit = 16;
-
-static int64_t nanosecondsNow() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-Engine::Engine(const Artifact &artifact, const Weights &weights,
-               ThreadPool &pool, const EngineOptions &options)
-    : artifact(artifact), manifest(artifact.manifest()), weights(weights),
-      pool(pool), limits(options), choices(manifest.kernels.size()) {
-  for (const Statement &statement : manifest.program)
-    if (statement.isLoop())
-      unrollLoop(statement);
-    else
-      addLaunch(statement, -1, 0);
-  if (manifest.finalHidden)
-    addRecord(*manifest.finalHidden);
-}
 
 Result<std::unique_ptr<Engine>> Engine::create(const Artifact &artifact,
                                                const Weights &weights,
@@ -37,139 +14,37 @@ Result<std::unique_ptr<Engine>> Engine::create(const Artifact &artifact,
                                                const EngineOptions &options) {
   if (options.maxTokens < 1 || options.maxOutputs < 1)
     return failure("expects steps of at least one token and one output");
-  std::unique_ptr<Engine> engine(new Engine(artifact, weights, pool, options));
-  const Manifest &manifest = artifact.manifest();
-  int64_t bytes = manifest.arena.at(roundUp(options.maxTokens, rowUnit),
-                                    roundUp(options.maxOutputs, rowUnit));
-  Result<Mapping> arena = Mapping::allocate(bytes);
-  if (!arena)
-    return arena.takeError();
-  engine->arena = std::move(*arena);
-  engine->scratchStride = roundUp(manifest.scratchBytes, 4096);
-  Result<Mapping> scratch =
-      Mapping::allocate(engine->scratchStride * pool.threads());
+  const Entry *entry = artifact.manifest().find("infer");
+  if (!entry)
+    return failure("'", artifact.path(), "' has no entry infer: compile the "
+                   "model with --entry=infer");
+  std::unique_ptr<Engine> engine(new Engine(artifact, *entry, options));
+  Result<Scratch> scratch =
+      Scratch::allocate(artifact.manifest(), pool.threads());
   if (!scratch)
     return scratch.takeError();
   engine->scratch = std::move(*scratch);
+  engine->interpreter = std::make_unique<Interpreter>(
+      artifact, *entry, weights, pool, engine->scratch);
+  if (Status error = engine->interpreter->allocate(options.maxTokens,
+                                                   options.maxOutputs))
+    return *error;
+  engine->hiddenRows.resize(engine->interpreter->places());
   return engine;
 }
 
 int64_t Engine::memoryBytes() const {
-  return static_cast<int64_t>(arena.size() + scratch.size());
-}
-
-void Engine::unrollLoop(const Statement &loop) {
-  if (loop.carry >= 0 && loop.layers.first == 0)
-    addRecord(loop.carry);
-  for (int64_t i = 0; i < loop.layers.count; ++i) {
-    for (const Statement &launch : loop.body)
-      addLaunch(launch, loop.layers.first + i, i);
-    if (loop.carry >= 0)
-      addRecord(loop.carry);
-  }
-}
-
-void Engine::addLaunch(const Statement &statement, int64_t layer,
-                       int64_t stateLayer) {
-  Launch launch;
-  launch.statement = &statement;
-  launch.layer = layer;
-  launch.stateLayer = stateLayer;
-  launch.firstAddress = addresses.size();
-  addresses.resize(addresses.size() + statement.arguments.size());
-  launches.push_back(launch);
-}
-
-void Engine::addRecord(int64_t buffer) {
-  Launch place;
-  place.buffer = buffer;
-  launches.push_back(place);
-  hiddenRows.emplace_back();
-}
-
-char *Engine::bufferAddress(int64_t buffer) const {
-  return arena.data() +
-         manifest.buffers[buffer].offset.at(roundUp(input.tokens(), rowUnit),
-                                            roundUp(input.outputs(), rowUnit));
-}
-
-void *Engine::address(const Argument &argument, const Launch &launch) {
-  switch (argument.kind) {
-  case Argument::Buffer:
-    return bufferAddress(argument.index);
-  case Argument::State:
-    return boundState->data(argument.index, launch.stateLayer);
-  case Argument::Sequences:
-    return input.sequences();
-  case Argument::Weight:
-    break;
-  }
-  const WeightSpec &weight = manifest.weights[argument.index];
-  return weights.data(argument.index,
-                      weight.layers ? launch.layer - weight.layers->first : 0);
-}
-
-/// Computes the arguments of all launches, unless they are as they were.
-void Engine::bindAddresses(const StatePool &state) {
-  int64_t tokens = roundUp(input.tokens(), rowUnit);
-  int64_t outputs = roundUp(input.outputs(), rowUnit);
-  if (tokens == boundTokens && outputs == boundOutputs && &state == boundState)
-    return;
-  boundTokens = tokens, boundOutputs = outputs, boundState = &state;
-  for (const Launch &launch : launches) {
-    if (!launch.statement)
-      continue;
-    void **to = addresses.data() + launch.firstAddress;
-    for (const Argument &argument : launch.statement->arguments)
-      *to++ = address(argument, launch);
-  }
-}
-
-/// Picks a version of every kernel for the rows of the step.
-void Engine::chooseKernels() {
-  for (size_t i = 0; i < choices.size(); ++i) {
-    const KernelSpec &kernel = manifest.kernels[i];
-    Choice &choice = choices[i];
-    choice.rows =
-        kernel.rows == Rows::Tokens ? input.tokens() : input.outputs();
-    choice.bucket = 0;
-    while (kernel.buckets[choice.bucket].maxRows &&
-           *kernel.buckets[choice.bucket].maxRows < choice.rows)
-      ++choice.bucket;
-    choice.code = &artifact.code(i, choice.bucket);
-    choice.tiles = choice.rows ? choice.code->tiles(input.dims()) : 0;
-  }
-}
-
-void Engine::runLaunch(const Launch &launch) {
-  struct Context {
-    KernelCode::Run run;
-    void *const *args;
-    const int64_t *dims;
-    char *scratch;
-    int64_t stride;
-  };
-  const Choice &choice = choices[launch.statement->kernel];
-  Context context = {choice.code->run, addresses.data() + launch.firstAddress,
-                     input.dims(), scratch.data(), scratchStride};
-  pool.run(
-      choice.tiles,
-      [](void *opaque, int64_t tile, int thread) {
-        const Context &call = *static_cast<const Context *>(opaque);
-        call.run(call.args, call.dims, tile,
-                 call.scratch + thread * call.stride);
-      },
-      &context);
+  return interpreter->arenaBytes() + scratch.bytes();
 }
 
 /// Appends the rows of `buffer` to `rows`, as f32.
 void Engine::record(int64_t buffer, HiddenRows &rows) {
-  const BufferSpec &spec = manifest.buffers[buffer];
+  const BufferSpec &spec = entry.buffers[buffer];
   rows.columns = manifest.config.hidden;
   Element element = spec.element.value_or(
       spec.rowBytes >= 4 * rows.columns ? Element::F32 : Element::Bf16);
   for (int64_t row = 0; row < input.tokens(); ++row) {
-    const char *from = bufferAddress(buffer) + row * spec.rowBytes;
+    const char *from = interpreter->bufferAddress(buffer) + row * spec.rowBytes;
     for (int64_t i = 0; i < rows.columns; ++i) {
       uint32_t bits = 0;
       if (element == Element::F32)
@@ -185,10 +60,10 @@ void Engine::record(int64_t buffer, HiddenRows &rows) {
 
 /// Notes where the rows of logits lie; `copy` for a piece of a larger step.
 void Engine::keepLogits(bool copy) {
-  int64_t stride = manifest.buffers[manifest.logits].rowBytes;
+  int64_t stride = entry.buffers[*entry.logits].rowBytes;
   for (int64_t row = 0; row < input.outputs(); ++row) {
     const float *from = reinterpret_cast<const float *>(
-        bufferAddress(manifest.logits) + row * stride);
+        interpreter->bufferAddress(*entry.logits) + row * stride);
     if (copy) {
       size_t count = manifest.config.vocabulary;
       keptLogits.emplace_back(new float[count]);
@@ -267,24 +142,13 @@ void Engine::runPiece(const std::vector<StepItem> &items) {
   for (const StepItem &item : items)
     item.sequence->reserve(item.count);
   input.build(items, manifest.queryRows);
-  bindAddresses(items[0].sequence->statePool());
-  chooseKernels();
-  size_t place = 0;
-  for (const Launch &launch : launches) {
-    if (!launch.statement) {
-      if (recording)
-        record(launch.buffer, hiddenRows[place]);
-      ++place;
-      continue;
-    }
-    int64_t begin = profiling ? nanosecondsNow() : 0;
-    runLaunch(launch);
-    if (!profiling)
-      continue;
-    const Choice &choice = choices[launch.statement->kernel];
-    times.push_back({launch.statement->kernel, launch.layer, choice.rows,
-                     choice.tiles, nanosecondsNow() - begin, choice.bucket});
-  }
+  Interpreter::Recorder recorder;
+  if (recording)
+    recorder = [&](size_t place, int64_t buffer) {
+      record(buffer, hiddenRows[place]);
+    };
+  interpreter->run(input, &items[0].sequence->statePool(), {},
+                   Interpreter::Part::All, recorder);
   for (const StepItem &item : items)
     item.sequence->advance(item.count);
 }

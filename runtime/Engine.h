@@ -1,18 +1,14 @@
 //===- Engine.h - Runs steps ----------------------------------------------===//
 //
 // A step takes tokens of any number of sequences, in any mix of prefill and
-// decode, and gives the logits of the rows that are asked for. The engine
-// interprets the program of the manifest.
+// decode, and gives the logits of the rows that are asked for. It is the entry
+// "infer" of the artifact.
 //
 //===----------------------------------------------------------------------===//
 #ifndef DS_RUNTIME_ENGINE_H
 #define DS_RUNTIME_ENGINE_H
 
-#include "runtime/Artifact.h"
-#include "runtime/State.h"
-#include "runtime/StepInput.h"
-#include "runtime/ThreadPool.h"
-#include "runtime/Weights.h"
+#include "runtime/Interpreter.h"
 
 #include <memory>
 #include <vector>
@@ -29,13 +25,6 @@ struct EngineOptions {
 struct HiddenRows {
   int64_t columns = 0;
   std::vector<float> values;
-};
-
-/// The time of one launch.
-struct LaunchTime {
-  int64_t kernel = 0, layer = -1; // -1 outside of layers.
-  int64_t rows = 0, tiles = 0, nanoseconds = 0;
-  size_t bucket = 0;
 };
 
 /// Runs steps of one artifact with one set of weights. Artifact, weights and
@@ -67,67 +56,34 @@ public:
   const std::vector<HiddenRows> &hidden() const { return hiddenRows; }
 
   /// Turns the measuring of launches on or off and forgets what was measured.
-  void profile(bool on) {
-    profiling = on;
-    times.clear();
+  void profile(bool on) { interpreter->profile(on); }
+  const std::vector<LaunchTime> &launchTimes() const {
+    return interpreter->launchTimes();
   }
-  const std::vector<LaunchTime> &launchTimes() const { return times; }
 
   const EngineOptions &options() const { return limits; }
   /// Returns the bytes of the arena and of the threads' scratch memory.
   int64_t memoryBytes() const;
 
 private:
-  /// A launch of the program with its loops unrolled, or, without a statement,
-  /// a place where the hidden state in `buffer` is recorded.
-  struct Launch {
-    const Statement *statement = nullptr;
-    int64_t layer = -1;     // Of the model; -1 outside of layers.
-    int64_t stateLayer = 0; // Of the loop's states.
-    size_t firstAddress = 0;
-    int64_t buffer = -1;
-  };
-  /// The version of a kernel for the step at hand.
-  struct Choice {
-    const KernelCode *code;
-    size_t bucket;
-    int64_t rows, tiles;
-  };
-
-  Engine(const Artifact &artifact, const Weights &weights, ThreadPool &pool,
-         const EngineOptions &options);
+  Engine(const Artifact &artifact, const Entry &entry,
+         const EngineOptions &options)
+      : manifest(artifact.manifest()), entry(entry), limits(options) {}
 
   Status checkStep(const std::vector<StepItem> &items) const;
-  void unrollLoop(const Statement &loop);
-  void addLaunch(const Statement &launch, int64_t layer, int64_t stateLayer);
-  void addRecord(int64_t buffer);
   void runPiece(const std::vector<StepItem> &items);
-  void bindAddresses(const StatePool &state);
-  void *address(const Argument &argument, const Launch &launch);
-  void chooseKernels();
-  void runLaunch(const Launch &launch);
   void record(int64_t buffer, HiddenRows &rows);
   void keepLogits(bool copy);
-  char *bufferAddress(int64_t buffer) const;
 
-  const Artifact &artifact;
   const Manifest &manifest;
-  const Weights &weights;
-  ThreadPool &pool;
+  const Entry &entry;
   EngineOptions limits;
-  Mapping arena, scratch;
-  int64_t scratchStride = 0;
-
-  std::vector<Launch> launches;
-  std::vector<void *> addresses;
-  std::vector<Choice> choices; // By kernel.
+  Scratch scratch;
+  std::unique_ptr<Interpreter> interpreter;
   StepInput input;
-  int64_t boundTokens = -1, boundOutputs = -1;
-  const StatePool *boundState = nullptr;
 
-  bool recording = false, profiling = false;
+  bool recording = false;
   std::vector<HiddenRows> hiddenRows;
-  std::vector<LaunchTime> times;
   std::vector<const float *> outputRows;
   std::vector<std::unique_ptr<float[]>> keptLogits; // Of a step in pieces.
 };

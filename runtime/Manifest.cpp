@@ -1,6 +1,6 @@
 //===- Manifest.cpp - Reads the manifest ----------------------------------===//
 #include "runtime/Manifest.h"
-#include "runtime/ManifestReader.h"
+#include "runtime/ManifestParts.h"
 
 #include <cstring>
 
@@ -29,6 +29,11 @@ std::string WeightPart::nameAt(int64_t layer) const {
 int64_t StateSpec::pageBytes() const {
   return heads * Manifest::pagePositions * roundUp(dims, 32) *
          elementBytes(element);
+}
+
+const Entry *Manifest::find(const std::string &name) const {
+  auto found = entries.find(name);
+  return found == entries.end() ? nullptr : &found->second;
 }
 
 int64_t Manifest::statePageBytes() const {
@@ -72,26 +77,17 @@ ds::runtime::checkManifestSection(std::string_view section, uint64_t fileBytes,
   return text;
 }
 
-/// Tells whether there is a member `key` that is not null.
-static bool hasValue(const Reader &reader, const char *key) {
-  return reader.has(key) && !reader.at(key).value().is_null();
-}
-
-static Element readElement(const Reader &reader) {
+Element ds::runtime::readElement(const Reader &reader) {
   return reader.choice<Element>(
       {{"bf16", Element::Bf16}, {"f32", Element::F32}});
 }
 
-static Rows readRows(const Reader &reader) {
-  return reader.choice<Rows>({{"T", Rows::Tokens}, {"R", Rows::Outputs}});
+Rows ds::runtime::readRows(const Reader &reader) {
+  return reader.choice<Rows>(
+      {{"T", Rows::Tokens}, {"R", Rows::Outputs}, {"W", Rows::Window}});
 }
 
-static LinearBytes readBytes(const Reader &reader) {
-  return {reader.at("T").integer(), reader.at("R").integer(),
-          reader.at("const").integer()};
-}
-
-static LayerRange readLayers(const Reader &reader) {
+LayerRange ds::runtime::readLayers(const Reader &reader) {
   std::vector<int64_t> range;
   reader.each([&](const Reader &item) { range.push_back(item.integer()); });
   if (range.size() != 2) {
@@ -101,11 +97,21 @@ static LayerRange readLayers(const Reader &reader) {
   return {range[0], range[1]};
 }
 
-/// Checks that an entry's "id" is its index.
-static void checkId(const Reader &reader, size_t index) {
+void ds::runtime::checkId(const Reader &reader, size_t index) {
   Reader id = reader.at("id");
   if (id.integer() != static_cast<int64_t>(index))
     id.expects(join("be ", index, ", its place in the list"));
+}
+
+static Initializer readInitializer(const Reader &reader) {
+  Initializer init;
+  init.kind = reader.at("kind").choice<Initializer::Kind>(
+      {{"normal", Initializer::Normal},
+       {"ones", Initializer::Ones},
+       {"zeros", Initializer::Zeros}});
+  if (init.kind == Initializer::Normal)
+    init.std = reader.at("std").number();
+  return init;
 }
 
 /// Returns the rows of `weight` that its parts have together.
@@ -131,8 +137,12 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
   weight.element =
       reader.has("element") ? readElement(reader.at("element")) : compute;
   weight.paired = reader.has("paired") && reader.at("paired").boolean();
-  if (hasValue(reader, "layers"))
+  if (reader.hasValue("layers"))
     weight.layers = readLayers(reader.at("layers"));
+  if (reader.hasValue("init"))
+    weight.init = readInitializer(reader.at("init"));
+  weight.decay = !reader.has("decay") || reader.at("decay").boolean();
+  weight.frozen = reader.has("frozen") && reader.at("frozen").boolean();
   reader.at("parts").each([&](const Reader &part) {
     weight.parts.push_back(
         {part.at("label").string(), part.at("rows").integer(1)});
@@ -163,18 +173,6 @@ static StateSpec readState(const Reader &reader, size_t index) {
   return state;
 }
 
-static BufferSpec readBuffer(const Reader &reader, size_t index) {
-  BufferSpec buffer;
-  checkId(reader, index);
-  buffer.name = reader.at("name").string();
-  buffer.rows = readRows(reader.at("rows"));
-  buffer.rowBytes = reader.at("row_bytes").integer(1);
-  if (reader.has("element"))
-    buffer.element = readElement(reader.at("element"));
-  buffer.offset = readBytes(reader.at("offset"));
-  return buffer;
-}
-
 static KernelSpec readKernel(const Reader &reader) {
   KernelSpec kernel;
   kernel.name = reader.at("name").string();
@@ -182,7 +180,7 @@ static KernelSpec readKernel(const Reader &reader) {
   kernel.rows = readRows(reader.at("rows"));
   reader.at("buckets").each([&](const Reader &item) {
     KernelBucket bucket;
-    if (hasValue(item, "max_rows"))
+    if (item.hasValue("max_rows"))
       bucket.maxRows = item.at("max_rows").integer(1);
     bucket.symbol = item.at("symbol").string();
     kernel.buckets.push_back(std::move(bucket));
@@ -201,96 +199,14 @@ static ModelConfig readConfig(const Reader &reader) {
   config.positions = reader.at("max_position_embeddings").integer(1, INT32_MAX);
   config.hidden = reader.at("hidden_size").integer(1);
   config.layers = reader.at("num_hidden_layers").integer(0);
-  if (hasValue(reader, "eos_token_id"))
+  if (reader.hasValue("eos_token_id"))
     reader.at("eos_token_id").each([&](const Reader &item) {
       config.endTokens.push_back(item.integer());
     });
-  if (hasValue(reader, "bos_token_id"))
+  if (reader.hasValue("bos_token_id"))
     config.beginToken = reader.at("bos_token_id").integer();
   return config;
 }
-
-/// Reads an index that has to be below `count`.
-static int64_t readIndex(const Reader &reader, size_t count) {
-  if (count == 0) {
-    reader.expects("refer to something that exists");
-    return 0;
-  }
-  return reader.integer(0, static_cast<int64_t>(count) - 1);
-}
-
-namespace {
-/// Reads the program; `layers` is set within a loop.
-class ProgramReader {
-public:
-  explicit ProgramReader(const Manifest &manifest) : manifest(manifest) {}
-
-  std::vector<Statement> read(const Reader &reader, const LayerRange *layers) {
-    std::vector<Statement> program;
-    reader.each([&](const Reader &item) {
-      program.push_back(item.has("kernel") ? readLaunch(item, layers)
-                                           : readLoop(item, layers));
-    });
-    return program;
-  }
-
-private:
-  Statement readLaunch(const Reader &reader, const LayerRange *layers) {
-    Statement launch;
-    launch.kernel = readIndex(reader.at("kernel"), manifest.kernels.size());
-    reader.at("args").each([&](const Reader &item) {
-      launch.arguments.push_back(readArgument(item, layers));
-    });
-    return launch;
-  }
-
-  Statement readLoop(const Reader &reader, const LayerRange *outer) {
-    Statement loop;
-    loop.layers = readLayers(reader.at("layers"));
-    if (outer)
-      reader.expects("be a launch: loops do not nest");
-    if (reader.has("carry"))
-      loop.carry = readIndex(reader.at("carry"), manifest.buffers.size());
-    if (!reader.failed())
-      loop.body = read(reader.at("program"), &loop.layers);
-    return loop;
-  }
-
-  Argument readArgument(const Reader &reader, const LayerRange *layers) {
-    if (reader.has("buffer"))
-      return {Argument::Buffer,
-              readIndex(reader.at("buffer"), manifest.buffers.size())};
-    if (reader.has("weight"))
-      return {Argument::Weight, readWeightIndex(reader.at("weight"), layers)};
-    if (reader.has("state"))
-      return {Argument::State, readStateIndex(reader.at("state"), layers)};
-    if (!reader.has("seq"))
-      reader.expects("have a key buffer, weight, state or seq");
-    return {};
-  }
-
-  int64_t readWeightIndex(const Reader &reader, const LayerRange *layers) {
-    int64_t index = readIndex(reader, manifest.weights.size());
-    if (reader.failed() || !manifest.weights[index].layers)
-      return index;
-    const LayerRange &range = *manifest.weights[index].layers;
-    if (!layers || layers->first < range.first ||
-        layers->first + layers->count > range.first + range.count)
-      reader.expects("have the layers that the program runs");
-    return index;
-  }
-
-  int64_t readStateIndex(const Reader &reader, const LayerRange *layers) {
-    int64_t index = readIndex(reader, manifest.states.size());
-    if (!reader.failed() &&
-        manifest.states[index].layers < (layers ? layers->count : 1))
-      reader.expects("have the layers that the program runs");
-    return index;
-  }
-
-  const Manifest &manifest;
-};
-} // namespace
 
 static void readLists(const Reader &root, Manifest &manifest) {
   Element compute = readElement(root.at("compute"));
@@ -304,26 +220,9 @@ static void readLists(const Reader &root, Manifest &manifest) {
   root.at("states").each([&](const Reader &item) {
     manifest.states.push_back(readState(item, manifest.states.size()));
   });
-  root.at("buffers").each([&](const Reader &item) {
-    manifest.buffers.push_back(readBuffer(item, manifest.buffers.size()));
-  });
   root.at("kernels").each([&](const Reader &item) {
     manifest.kernels.push_back(readKernel(item));
   });
-}
-
-static void readEntry(const Reader &entry, Manifest &manifest) {
-  manifest.program = ProgramReader(manifest).read(entry.at("program"), nullptr);
-  manifest.logits = readIndex(entry.at("logits"), manifest.buffers.size());
-  if (hasValue(entry, "hidden_final"))
-    manifest.finalHidden =
-        readIndex(entry.at("hidden_final"), manifest.buffers.size());
-  if (entry.failed())
-    return;
-  const BufferSpec &logits = manifest.buffers[manifest.logits];
-  if (logits.rows != Rows::Outputs ||
-      logits.rowBytes < manifest.config.vocabulary * 4)
-    entry.at("logits").expects("be a buffer of R rows of f32 logits");
 }
 
 Result<Manifest> Manifest::parse(std::string_view text,
@@ -335,7 +234,7 @@ Result<Manifest> Manifest::parse(std::string_view text,
   Reader root(json, problem);
   Manifest manifest;
   int64_t format = root.at("format").integer();
-  if (problem.empty() && format != formatVersion)
+  if (problem.empty() && (format < 1 || format > formatVersion))
     return failure("expects the manifest of '", path, "' to have format ",
                    formatVersion, ", found ", format,
                    ": compile the model again");
@@ -345,10 +244,11 @@ Result<Manifest> Manifest::parse(std::string_view text,
   manifest.config = readConfig(root.at("config"));
   manifest.scratchBytes = root.at("scratch_bytes").integer();
   manifest.queryRows = root.at("query_rows").integer(1);
-  manifest.arena = readBytes(root.at("arena"));
   readLists(root, manifest);
-  if (problem.empty())
-    readEntry(root.at("entry"), manifest);
+  if (problem.empty() && format == 1)
+    manifest.entries["infer"] = readOldEntry(root, manifest);
+  else if (problem.empty())
+    readEntries(root.at("entries"), manifest);
   if (!problem.empty())
     return failure("the manifest of '", path, "' is wrong: ", problem);
   return manifest;

@@ -1,8 +1,8 @@
 //===- Manifest.h - What an artifact says about itself --------------------===//
 //
-// The manifest of docs/artifact.md as data: weights, states, buffers, kernels
-// and the program of a step. Reading checks that everything it refers to
-// exists, so that the step engine need not.
+// The manifest of docs/artifact.md as data: weights, states, kernels, and the
+// buffers and programs of entries. Reading checks that everything it refers to
+// exists, so that what interprets programs need not.
 //
 //===----------------------------------------------------------------------===//
 #ifndef DS_RUNTIME_MANIFEST_H
@@ -11,6 +11,7 @@
 #include "runtime/Result.h"
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -28,8 +29,9 @@ enum class Layout { Raw, VectorF32, PanelBf16, PanelF32 };
 /// How a state lies in memory.
 enum class View { Key, Value };
 
-/// What the rows of a buffer are: tokens, or rows whose logits are wanted.
-enum class Rows { Tokens, Outputs };
+/// What the rows of a buffer are: tokens, rows whose logits are wanted, or
+/// those of the window of such rows that is at work.
+enum class Rows { Tokens, Outputs, Window };
 
 /// Layers [first, first + count).
 struct LayerRange {
@@ -46,6 +48,12 @@ struct WeightPart {
   std::string nameAt(int64_t layer) const;
 };
 
+/// How a weight begins that is trained from scratch.
+struct Initializer {
+  enum Kind { Normal, Ones, Zeros } kind = Normal;
+  double std = 0.02; // Of Normal, around 0.
+};
+
 /// A weight, one for the model or one for each layer of a range.
 struct WeightSpec {
   std::string name;
@@ -55,6 +63,9 @@ struct WeightSpec {
   bool paired = false;
   std::optional<LayerRange> layers;
   std::vector<WeightPart> parts;
+  std::optional<Initializer> init;
+  bool decay = true;   // Weight decay applies to it.
+  bool frozen = false; // It is not trained.
 
   int64_t layerCount() const { return layers ? layers->count : 1; }
   int64_t columns() const { return shape.size() > 1 ? shape[1] : 1; }
@@ -79,13 +90,21 @@ struct LinearBytes {
   }
 };
 
-/// A buffer of the arena.
+/// A buffer of an entry's arena, or as many as `layers`, one after the other.
 struct BufferSpec {
   std::string name;
   Rows rows = Rows::Tokens;
   int64_t rowBytes = 0;
   std::optional<Element> element;
   LinearBytes offset;
+  int64_t layers = 1;
+  int64_t strideTokens = 0; // Bytes from layer to layer for each token.
+};
+
+/// Values that the caller of an entry gives for rows R, one for each row.
+struct RowInputSpec {
+  std::string name;
+  bool isInteger = false; // i32 instead of f32.
 };
 
 /// A version of a kernel for launches of at most `maxRows` rows.
@@ -102,21 +121,50 @@ struct KernelSpec {
   nlohmann::json cost;
 };
 
-/// An argument of a launch.
+/// An argument of a launch. Gradients, masters and moments are those of the
+/// weight `index`; `order` is that of a moment, 1 or 2.
 struct Argument {
-  enum Kind { Buffer, Weight, State, Sequences } kind = Sequences;
+  enum Kind {
+    Buffer,
+    Weight,
+    State,
+    Sequences,
+    Input,
+    Gradient,
+    Master,
+    Moment,
+    Hyper,
+    Partials
+  } kind = Sequences;
   int64_t index = 0;
+  int64_t order = 0;
 };
 
-/// A launch, or a loop over layers around other statements.
+/// A launch; or a loop over layers, or over windows of rows R, around other
+/// statements.
 struct Statement {
-  int64_t kernel = -1; // -1 for a loop.
+  enum Kind { Launch, Layers, Windows } kind = Launch;
+  // Of a launch.
+  int64_t kernel = -1;
   std::vector<Argument> arguments;
+  int64_t rows = 0; // dims[0] of the launch; 0: that of the step.
+  // Of a loop over layers.
   LayerRange layers;
+  bool reverse = false;
   int64_t carry = -1;
-  std::vector<Statement> body;
+  // Of a loop over windows: rows of one.
+  int64_t window = 0;
+  std::vector<Statement> body; // Of a loop.
+};
 
-  bool isLoop() const { return kernel < 0; }
+/// A program with its memory.
+struct Entry {
+  LinearBytes arena;
+  std::vector<BufferSpec> buffers;
+  std::vector<RowInputSpec> inputs;
+  std::vector<Statement> program;
+  std::optional<int64_t> logits, finalHidden, loss, logProb; // Buffers.
+  bool allTargets = false; // Rows are all but the last of each sequence.
 };
 
 /// Facts about the model that the runtime needs; the rest of the manifest's
@@ -130,7 +178,7 @@ struct ModelConfig {
 
 /// The manifest of an artifact.
 struct Manifest {
-  static constexpr int64_t formatVersion = 1;
+  static constexpr int64_t formatVersion = 2;
   static constexpr int64_t pagePositions = 64;
 
   std::string producer, model, compute;
@@ -139,15 +187,14 @@ struct Manifest {
   int64_t scratchBytes = 0, queryRows = 0;
   std::vector<WeightSpec> weights;
   std::vector<StateSpec> states;
-  std::vector<BufferSpec> buffers;
-  LinearBytes arena;
   std::vector<KernelSpec> kernels;
-  std::vector<Statement> program;
-  int64_t logits = 0;
-  std::optional<int64_t> finalHidden;
+  std::map<std::string, Entry> entries; // "infer", "train", "update".
 
   /// Reads the JSON text of a manifest. `path` is what errors call the file.
   static Result<Manifest> parse(std::string_view text, const std::string &path);
+
+  /// Returns the entry `name`, or null.
+  const Entry *find(const std::string &name) const;
 
   /// Returns the bytes that all states keep for a page, all layers together.
   int64_t statePageBytes() const;

@@ -25,6 +25,11 @@ public:
     return json->is_object() && json->contains(key);
   }
 
+  /// Tells whether there is a member `key` that is not null.
+  bool hasValue(const char *key) const {
+    return has(key) && !(*json)[key].is_null();
+  }
+
   /// Returns the member `key`, which has to exist.
   ManifestReader at(const char *key) const {
     static const Json null;
@@ -41,6 +46,15 @@ public:
     for (size_t i = 0; i < json->size(); ++i)
       function(ManifestReader((*json)[i], *problem,
                               path + "[" + std::to_string(i) + "]"));
+  }
+
+  /// Calls `function` with the key and the value of each member of an object.
+  template <typename Function> void members(Function function) const {
+    if (!json->is_object())
+      return expects("be an object");
+    for (const auto &[key, value] : json->items())
+      function(key, ManifestReader(value, *problem,
+                                   path.empty() ? key : path + "." + key));
   }
 
   /// Returns an integer of [minimum, maximum].
@@ -60,6 +74,13 @@ public:
       return json->get<std::string>();
     expects("be a string");
     return {};
+  }
+
+  double number() const {
+    if (json->is_number())
+      return json->get<double>();
+    expects("be a number");
+    return 0;
   }
 
   bool boolean() const {

@@ -43,7 +43,7 @@ Work ds::tool::workOf(const KernelSpec &kernel, const StepShape &shape) {
 static void add(const Manifest &manifest, const std::vector<Statement> &program,
                 const StepShape &shape, double times, Work &total) {
   for (const Statement &statement : program) {
-    if (statement.isLoop()) {
+    if (statement.kind == Statement::Layers) {
       add(manifest, statement.body, shape,
           times * static_cast<double>(statement.layers.count), total);
       continue;
@@ -56,6 +56,7 @@ static void add(const Manifest &manifest, const std::vector<Statement> &program,
 
 Work ds::tool::workOfStep(const Manifest &manifest, const StepShape &shape) {
   Work total;
-  add(manifest, manifest.program, shape, 1, total);
+  if (const Entry *entry = manifest.find("infer"))
+    add(manifest, entry->program, shape, 1, total);
   return total;
 }

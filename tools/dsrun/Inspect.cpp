@@ -53,8 +53,6 @@ static void printModel(const Manifest &manifest) {
             << "state      "
             << bytesText(manifest.statePageBytes() / Manifest::pagePositions)
             << " a token, in pages of " << Manifest::pagePositions << "\n"
-            << "arena      " << linearText(manifest.arena) << " bytes; "
-            << bytesText(manifest.arena.at(512, 16)) << " for T = 512, R = 16\n"
             << "scratch    " << bytesText(manifest.scratchBytes)
             << " a thread\n";
   std::cout << "\nconfig\n";
@@ -73,6 +71,8 @@ static void printWeights(const Manifest &manifest) {
       std::cout << " " << elementName(weight.element);
     if (weight.paired)
       std::cout << ", paired";
+    if (weight.frozen)
+      std::cout << ", frozen";
     if (weight.layers)
       std::cout << ", layers " << weight.layers->first << " to "
                 << weight.layers->first + weight.layers->count - 1;
@@ -93,39 +93,92 @@ static void printMemory(const Manifest &manifest) {
               << " layers, as " << (state.view == View::Key ? "keys" : "values")
               << "\n";
   }
-  std::cout << "\nbuffers\n";
-  for (size_t i = 0; i < manifest.buffers.size(); ++i) {
-    const BufferSpec &buffer = manifest.buffers[i];
+}
+
+static const char *rowsName(Rows rows) {
+  static const char *const names[] = {"T", "R", "W"};
+  return names[static_cast<int>(rows)];
+}
+
+static void printBuffers(const Entry &entry) {
+  std::cout << "arena      " << linearText(entry.arena) << " bytes; "
+            << bytesText(entry.arena.at(512, 16)) << " for T = 512, R = 16\n";
+  for (const RowInputSpec &input : entry.inputs)
+    std::cout << "input      " << input.name << ", "
+              << (input.isInteger ? "i32" : "f32") << "\n";
+  std::cout << "buffers\n";
+  for (size_t i = 0; i < entry.buffers.size(); ++i) {
+    const BufferSpec &buffer = entry.buffers[i];
     std::cout << "  " << pad(std::to_string(i), 3) << " "
-              << pad(buffer.name, 20) << " "
-              << (buffer.rows == Rows::Tokens ? "T" : "R") << " rows of "
-              << buffer.rowBytes << " bytes at " << linearText(buffer.offset)
-              << "\n";
+              << pad(buffer.name, 20) << " " << rowsName(buffer.rows)
+              << " rows of " << buffer.rowBytes << " bytes at "
+              << linearText(buffer.offset);
+    if (buffer.layers > 1)
+      std::cout << ", " << buffer.layers << " layers";
+    std::cout << "\n";
   }
 }
 
-static void printLaunches(const Manifest &manifest,
+/// Prints an argument of a launch of `entry`.
+static void printArgument(const Manifest &manifest, const Entry &entry,
+                          const Argument &argument) {
+  switch (argument.kind) {
+  case Argument::Buffer:
+    std::cout << entry.buffers[argument.index].name;
+    return;
+  case Argument::Weight:
+    std::cout << manifest.weights[argument.index].name;
+    return;
+  case Argument::State:
+    std::cout << manifest.states[argument.index].name;
+    return;
+  case Argument::Sequences:
+    std::cout << "seq";
+    return;
+  case Argument::Input:
+    std::cout << entry.inputs[argument.index].name;
+    return;
+  case Argument::Gradient:
+    std::cout << "gradient of " << manifest.weights[argument.index].name;
+    return;
+  case Argument::Master:
+    std::cout << "master of " << manifest.weights[argument.index].name;
+    return;
+  case Argument::Moment:
+    std::cout << "moment " << argument.order << " of "
+              << manifest.weights[argument.index].name;
+    return;
+  case Argument::Hyper:
+    std::cout << "hyper";
+    return;
+  case Argument::Partials:
+    std::cout << "partials";
+    return;
+  }
+}
+
+static void printLaunches(const Manifest &manifest, const Entry &entry,
                           const std::vector<Statement> &program,
                           const std::string &indent) {
   for (const Statement &statement : program) {
-    if (statement.isLoop()) {
-      std::cout << indent << "for layers " << statement.layers.first << " to "
-                << statement.layers.first + statement.layers.count - 1 << "\n";
-      printLaunches(manifest, statement.body, indent + "  ");
+    int64_t first = statement.layers.first;
+    int64_t last = first + statement.layers.count - 1;
+    if (statement.kind == Statement::Layers)
+      std::cout << indent << "for layers "
+                << (statement.reverse ? last : first) << " to "
+                << (statement.reverse ? first : last) << "\n";
+    if (statement.kind == Statement::Windows)
+      std::cout << indent << "for windows of " << statement.window
+                << " rows of R\n";
+    if (statement.kind != Statement::Launch) {
+      printLaunches(manifest, entry, statement.body, indent + "  ");
       continue;
     }
     std::cout << indent << manifest.kernels[statement.kernel].name << "(";
     const char *separator = "";
     for (const Argument &argument : statement.arguments) {
       std::cout << separator;
-      if (argument.kind == Argument::Buffer)
-        std::cout << manifest.buffers[argument.index].name;
-      else if (argument.kind == Argument::Weight)
-        std::cout << manifest.weights[argument.index].name;
-      else if (argument.kind == Argument::State)
-        std::cout << manifest.states[argument.index].name;
-      else
-        std::cout << "seq";
+      printArgument(manifest, entry, argument);
       separator = ", ";
     }
     std::cout << ")\n";
@@ -138,7 +191,7 @@ static void printCode(const Manifest &manifest) {
     const KernelSpec &kernel = manifest.kernels[i];
     std::cout << "  " << pad(std::to_string(i), 3) << " "
               << pad(kernel.name, 20) << " " << pad(kernel.family, 12) << " "
-              << (kernel.rows == Rows::Tokens ? "T" : "R") << " rows:";
+              << rowsName(kernel.rows) << " rows:";
     for (const KernelBucket &bucket : kernel.buckets) {
       std::cout << " " << bucket.symbol;
       if (bucket.maxRows)
@@ -146,8 +199,12 @@ static void printCode(const Manifest &manifest) {
     }
     std::cout << "\n";
   }
-  std::cout << "\nprogram\n";
-  printLaunches(manifest, manifest.program, "  ");
+  for (const auto &[name, entry] : manifest.entries) {
+    std::cout << "\nentry " << name << "\n";
+    printBuffers(entry);
+    std::cout << "program\n";
+    printLaunches(manifest, entry, entry.program, "  ");
+  }
 }
 
 int ds::tool::runInspect(const Words &words) {

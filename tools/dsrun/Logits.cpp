@@ -58,7 +58,7 @@ std::vector<TensorPlan> LogitsRun::plan() const {
     int64_t rows = static_cast<int64_t>(prompt.ids.size());
     plans.push_back(
         {prompt.name + ".logits", rows, session.config().vocabulary});
-    bool hasFinal = session.manifest().finalHidden.has_value();
+    bool hasFinal = session.manifest().find("infer")->finalHidden.has_value();
     for (size_t place = 0; place < places; ++place) {
       bool final = hasFinal && place + 1 == places;
       plans.push_back(

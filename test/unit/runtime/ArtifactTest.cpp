@@ -93,8 +93,8 @@ TEST(Artifact, WhoseManifestIsDamaged) {
 }
 
 TEST(Artifact, OfAnotherFormat) {
-  EXPECT_EQ(openChanged("\"format\": 1", "\"format\": 2"),
-            "expects the manifest of 'DIR/m.so' to have format 1, found 2: "
+  EXPECT_EQ(openChanged("\"format\": 1", "\"format\": 3"),
+            "expects the manifest of 'DIR/m.so' to have format 2, found 3: "
             "compile the model again");
 }
 
@@ -167,7 +167,7 @@ TEST(Artifact, WhoseManifestIsWrong) {
          "layers that the program runs");
   expect("[{\"weight\": 0}, {\"seq\": true}", "[{\"weight\": 0}, {}",
          "expects entry.program[0].args[1] ({}) to have a key buffer, weight, "
-         "state or seq");
+         "state, seq, input, gradient, master, moment, hyper or partials");
 }
 
 TEST(Cpu, BestVariantIsChosen) {
