@@ -159,17 +159,19 @@ struct FormElementwise : RewritePattern {
         !llvm::all_of(op->getOperandTypes(), isMatrix))
       return failure();
     StringRef stem = op->getName().stripDialect();
-    // A fill is a number in the region.
+    // A fill is a number in the region, unless the rows are known by fills alone.
+    auto isFill = [](Value value) {
+      return value.getDefiningOp<FillOp>() != nullptr;
+    };
+    bool allFills = llvm::all_of(op->getOperands(), isFill);
     SmallVector<Value> inputs;
     SmallVector<Type> types;
     for (Value operand : op->getOperands()) {
-      if (operand.getDefiningOp<FillOp>())
+      if (isFill(operand) && !allFills)
         continue;
       inputs.push_back(operand);
       types.push_back(getElement(operand));
     }
-    if (inputs.empty())
-      return failure();
     auto kernel = KernelElementwiseOp::create(
         rewriter, op->getLoc(), op->getResult(0).getType(), stem, inputs);
     RegionBuilder region(kernel.getBody(), types, op->getLoc());
@@ -177,7 +179,7 @@ struct FormElementwise : RewritePattern {
     unsigned next = 0;
     for (Value operand : op->getOperands()) {
       auto fill = operand.getDefiningOp<FillOp>();
-      arguments.push_back(fill
+      arguments.push_back(fill && !allFills
                               ? region.constant(fill.getValue().convertToDouble())
                               : region.argument(next++));
     }

@@ -1,4 +1,5 @@
 //===- Reports.cpp - Memory and cost as text ------------------------------===//
+#include "passes/Differentiate.h"
 #include "passes/Manifest.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -54,6 +55,25 @@ static void printArena(const EntryPlan &entry, llvm::raw_ostream &os) {
                       entry.arena + kArenaPadding);
 }
 
+/// What the backward of each layer body keeps and what it computes again.
+static void printKept(ModuleOp module, llvm::raw_ostream &os) {
+  for (auto body : module.getOps<func::FuncOp>()) {
+    auto kept = body->getAttrOfType<ArrayAttr>(kKeptAttr);
+    auto recomputed = body->getAttrOfType<ArrayAttr>(kRecomputedAttr);
+    if (!kept || !recomputed)
+      continue;
+    os << "\n" << body.getName() << " keeps, in bytes per token and layer\n";
+    for (auto each : kept.getAsRange<StringAttr>()) {
+      auto [name, bytes] = each.getValue().split(": ");
+      os << llvm::formatv("  {0,-22} {1,14}\n", name, bytes);
+    }
+    os << "and computes again\n ";
+    for (auto each : recomputed.getAsRange<StringAttr>())
+      os << " " << each.getValue();
+    os << "\n";
+  }
+}
+
 void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
                      llvm::raw_ostream &os) {
   int64_t context = configNumber(module, "max_position_embeddings", 4096);
@@ -81,6 +101,7 @@ void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
     printArena(*train, os);
     printBytes(os, "arena of T=R=" + Twine(batch), arena);
     printBytes(os, "total", weights + copies + state + arena);
+    printKept(module, os);
   }
   for (const EntryPlan &entry : plan.entries)
     if (!entry.buffers.empty())

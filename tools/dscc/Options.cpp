@@ -62,6 +62,12 @@ struct Flags {
       "cpu", cl::cat(target), cl::init("native"), cl::value_desc("LIST"),
       cl::desc("variants to emit: native (default), all, or a list of avx2, "
                "avx512, avx512bf16, amx; the runtime picks the best")};
+  cl::opt<int64_t> keptBytes{
+      "keep-activations", cl::cat(target), cl::init(-1),
+      cl::value_desc("BYTES"),
+      cl::desc("with --entry=train: bytes per token that a step may keep for "
+               "its backward, which computes the rest again; default: all that "
+               "saves a product or attention ('--emit=memory' shows it)")};
   cl::opt<std::string> compileTo{
       "compile-to", cl::cat(develop), cl::value_desc("PHASE"),
       cl::desc("stop after a phase and print the IR; '--compile-to=list' "
@@ -118,6 +124,17 @@ Options ds::parseOptions(int argc, char **argv) {
     llvm::errs() << "dscc: error: --objective needs --entry=infer,train\n";
     std::exit(1);
   }
+  bool mayTrain =
+      options.trains || llvm::StringRef(options.model).ends_with(".mlir");
+  if (flags.keptBytes.getNumOccurrences() &&
+      (flags.keptBytes < 0 || !mayTrain)) {
+    llvm::errs() << "dscc: error: --keep-activations needs "
+                 << (mayTrain ? "a number of bytes, 0 or more"
+                              : "--entry=infer,train")
+                 << "\n";
+    std::exit(1);
+  }
+  options.keptBytes = flags.keptBytes;
   options.format = flags.format;
   options.inPlace = flags.inPlace;
   options.timing = flags.timing;

@@ -24,6 +24,7 @@ struct Options {
   std::string passPipeline;     ///< Runs after the phases that were asked for.
   bool trains = false;          ///< Whether there is a training entry.
   std::string objective = "lm"; ///< Its objective, by name or file.
+  int64_t keptBytes = -1; ///< Kept for a backward, per token; -1: no limit.
   Compute compute = Compute::Bf16;
   Emit emit = Emit::Artifact;
   bool format = false;  ///< Print the .ds file canonically.

@@ -215,7 +215,7 @@ int Compilation::runPhases(std::optional<Phase> stop) {
     return 1;
   for (const PhaseInfo &info : getPhases()) {
     PassManager manager(context.get());
-    addPhase(manager, info.phase);
+    addPhase(manager, info.phase, PhaseOptions{options.keptBytes});
     if (!runPasses(manager))
       return 1;
     if (!dump(std::to_string(static_cast<int>(info.phase) + 1) + "-" +
@@ -323,7 +323,7 @@ int Compilation::emitArtifact() {
 
 static int listPhases() {
   for (const PhaseInfo &info : getPhases())
-    llvm::outs() << llvm::format("%-10s ", info.name.str().c_str())
+    llvm::outs() << llvm::format("%-14s ", info.name.str().c_str())
                  << info.description << "\n";
   return 0;
 }
