@@ -57,9 +57,11 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
       {"parts", std::move(parts)}};
   if (weight.getLayers())
     object["layers"] = json::Array(*weight.getLayers());
-  if (auto init = weight.getInitAttr()) {
+  if (findEntry(weight->getParentOfType<ModuleOp>(), kTrainEntry)) {
     object["decay"] = weight.getDecay();
     object["frozen"] = weight.getFrozen();
+  }
+  if (auto init = weight.getInitAttr()) {
     json::Object rule{{"kind", stringifyInitKind(init.getKind())}};
     if (init.getStd())
       rule["std"] = init.getStd().getValueAsDouble();

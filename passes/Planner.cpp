@@ -84,8 +84,11 @@ std::optional<int64_t> Planner::findShared(Operation *op, OpResult result) {
     if (isRead ? canTake(op, result, holder) : diesAt(op, holder))
       return carry;
   }
+  // Another result may have taken it already.
+  ArrayRef<int64_t> taken = results[op];
   for (Value operand : op->getOperands())
-    if (canTake(op, result, operand))
+    if (canTake(op, result, operand) &&
+        !llvm::is_contained(taken, buffers.lookup(operand)))
       return buffers.lookup(operand);
   return std::nullopt;
 }
