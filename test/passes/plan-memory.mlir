@@ -134,3 +134,37 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
     return %z : tensor<?x32xf32>
   }
 }
+
+// -----
+
+// Two results of one kernel take the places of two operands, never of one.
+module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
+  ds.weight @t layout raw {labels = ["t"], rows = array<i64: 8>} : tensor<8x32xf32>
+  // CHECK-LABEL: func @forward
+  // CHECK: ds.kernel.elementwise @both(%{{.+}}, %{{.+}}) {ds.buffer = array<i64: 0, 1>}
+  // CHECK: ds.kernel.elementwise @three(%{{.+}}) {ds.buffer = array<i64: 0, 2>}
+  func.func @forward(%s: !ds.seq) -> tensor<?x32xf32> attributes {ds.entry = "infer"} {
+    %t = ds.get_weight @t : tensor<8x32xf32>
+    %x = ds.kernel.embed @embed %t, %s layout raw : tensor<8x32xf32> -> tensor<?x32xf32>
+    %a = ds.kernel.embed @embed %t, %s layout raw : tensor<8x32xf32> -> tensor<?x32xf32>
+    %y, %z = ds.kernel.elementwise @both(%x, %a) : (tensor<?x32xf32>, tensor<?x32xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+    ^bb0(%e: f32, %f: f32):
+      %r = arith.addf %e, %f : f32
+      %q = arith.mulf %e, %f : f32
+      ds.yield %r, %q : f32, f32
+    }
+    %u, %v = ds.kernel.elementwise @three(%y) : (tensor<?x32xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+    ^bb0(%e: f32):
+      %r = arith.addf %e, %e : f32
+      %q = arith.mulf %e, %e : f32
+      ds.yield %r, %q : f32, f32
+    }
+    %w = ds.kernel.elementwise @sum(%u, %v, %z) : (tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>) -> tensor<?x32xf32> {
+    ^bb0(%e: f32, %f: f32, %g: f32):
+      %r = arith.addf %e, %f : f32
+      %q = arith.mulf %r, %g : f32
+      ds.yield %q : f32
+    }
+    return %w : tensor<?x32xf32>
+  }
+}
