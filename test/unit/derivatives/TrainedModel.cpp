@@ -82,6 +82,10 @@ TrainedModel::TrainedModel(const std::string &text, const Recipe &recipe) {
     ADD_FAILURE() << "does not compile:\n" << text;
     return;
   }
+  open(path);
+}
+
+void TrainedModel::open(const std::string &path) {
   auto opened = rt::Artifact::open(path, {});
   if (opened)
     artifact = std::move(*opened);
@@ -210,47 +214,66 @@ struct RowInput {
 } // namespace
 
 static std::vector<RowInput> makeInputs(const rt::Manifest &manifest,
-                                        const rt::Entry &entry, int64_t rows) {
+                                        const rt::Entry &entry,
+                                        const Batch &batch, int64_t rows) {
   std::mt19937 random(7);
   std::uniform_real_distribution<float> values(0.5f, 1.5f);
   std::vector<RowInput> inputs(entry.inputs.size());
-  for (RowInput &input : inputs)
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    RowInput &input = inputs[i];
     for (int64_t row = 0; row < rows; ++row) {
       input.floats.push_back(values(random));
       input.integers.push_back(
           static_cast<int32_t>(random() % manifest.config.vocabulary));
     }
+    const std::string &name = entry.inputs[i].name;
+    if (auto it = batch.floats.find(name); it != batch.floats.end())
+      input.floats = it->second;
+    if (auto it = batch.integers.find(name); it != batch.integers.end())
+      input.integers = it->second;
+  }
   return inputs;
 }
 
 double TrainedModel::run(const Tensors &values, Tensors *gradients) {
+  folder.write("model.safetensors", asFile(artifact->manifest(), values));
+  // Two sequences; the loss leaves out some first rows.
+  return runBatch(folder.path(),
+                  {{3, 11, 5, 2, 11, 9, 7, 3, 0, 4, 12, 31, 11}, {8, 5}, {2, 1},
+                   {}, {}},
+                  gradients);
+}
+
+double TrainedModel::runBatch(const std::string &path, const Batch &batch,
+                              Tensors *gradients) {
   const rt::Manifest &manifest = artifact->manifest();
-  folder.write("model.safetensors", asFile(manifest, values));
-  auto weights = rt::Weights::load(manifest, folder.path(), pool);
+  auto weights = rt::Weights::load(manifest, path, pool);
   if (!weights) {
     ADD_FAILURE() << weights.error();
     return 0;
   }
   const rt::Entry &entry = *manifest.find("train");
-  auto state = rt::StatePool::create(manifest, {8, true, true, 1});
+  auto state = rt::StatePool::create(manifest, {16, true, true, 1});
   auto scratch = rt::Scratch::allocate(manifest, 1);
   Gradients memory(manifest);
   rt::Interpreter interpreter(*artifact, entry, *weights, pool, *scratch,
                               &memory);
-  // Two sequences; the loss leaves out some first rows.
-  const int32_t tokens[] = {3, 11, 5, 2, 11, 9, 7, 3, 0, 4, 12, 31, 11};
   std::vector<rt::Sequence> sequences;
-  sequences.emplace_back(**state);
-  sequences.emplace_back(**state);
-  std::vector<rt::StepItem> items = {{&sequences[0], tokens, 8, 2},
-                                     {&sequences[1], tokens + 8, 5, 1}};
-  for (rt::StepItem &item : items)
-    item.sequence->reserve(item.count);
+  for (size_t i = 0; i < batch.lengths.size(); ++i)
+    sequences.emplace_back(**state);
+  std::vector<rt::StepItem> items;
+  const int32_t *tokens = batch.tokens.data();
+  for (size_t i = 0; i < batch.lengths.size(); ++i) {
+    items.push_back(
+        {&sequences[i], tokens, batch.lengths[i], batch.firstOutputs[i]});
+    sequences[i].reserve(batch.lengths[i]);
+    tokens += batch.lengths[i];
+  }
   rt::StepInput input;
   input.build(items, manifest.queryRows);
   EXPECT_FALSE(interpreter.allocate(input.tokens(), input.outputs()));
   std::vector<RowInput> inputs =
-      makeInputs(manifest, entry, input.outputs());
+      makeInputs(manifest, entry, batch, input.outputs());
   std::vector<const void *> arrays;
   for (size_t i = 0; i < inputs.size(); ++i)
     arrays.push_back(entry.inputs[i].isInteger

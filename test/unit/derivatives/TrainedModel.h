@@ -22,8 +22,23 @@ struct Recipe {
 /// Values of a tensor of the checkpoint, by its label.
 using Tensors = std::map<std::string, std::vector<float>>;
 
+/// The tokens of a packed step and what the data says of its rows.
+struct Batch {
+  std::vector<int32_t> tokens;
+  std::vector<int64_t> lengths, firstOutputs; ///< By sequence.
+  /// Row inputs by name; those not named get random values.
+  std::map<std::string, std::vector<float>> floats;
+  std::map<std::string, std::vector<int32_t>> integers;
+};
+
 class TrainedModel {
 public:
+  /// An artifact that is compiled already.
+  struct File {
+    std::string path;
+  };
+  explicit TrainedModel(const File &file) { open(file.path); }
+
   /// Compiles `text`, a module of ds operations in f32. Fails the test on
   /// errors.
   explicit TrainedModel(const std::string &text, const Recipe &recipe = {});
@@ -38,8 +53,13 @@ public:
   /// losses of its rows. `gradients`, if given, gets those of trained tensors.
   double run(const Tensors &weights, Tensors *gradients = nullptr);
 
+  /// Runs a step of `batch` on the checkpoint in the folder `weights`.
+  double runBatch(const std::string &weights, const Batch &batch,
+                  Tensors *gradients = nullptr);
+
 private:
   class Gradients;
+  void open(const std::string &path);
 
   TempFolder folder;
   std::unique_ptr<runtime::Artifact> artifact;
