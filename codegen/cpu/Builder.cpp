@@ -197,10 +197,7 @@ Value KernelBuilder::loadIndex(Value pointer) {
 
 Value KernelBuilder::stack(int64_t bytes, int64_t align) {
   OpBuilder::InsertionGuard guard(builder);
-  Region *region = builder.getInsertionBlock()->getParent();
-  while (!isa<func::FuncOp>(region->getParentOp()))
-    region = region->getParentOp()->getParentRegion();
-  builder.setInsertionPointToStart(&region->front());
+  builder.setInsertionPointToStart(entry);
   return LLVM::AllocaOp::create(builder, loc, ptrType(), builder.getI8Type(),
                                 c(bytes), align);
 }
@@ -482,6 +479,7 @@ void ds::cpu::buildKernel(
       builder.getFunctionType({ptr, ptr, builder.getI64Type(), ptr}, {}), loc);
   builder.setInsertionPointToEnd(&function.getBody().front());
   KernelBuilder kernel(builder, loc, isa);
+  kernel.entry = &function.getBody().front();
   Block::BlockArgListType args = function.getArguments();
   body(kernel, args[0], args[1], args[2], args[3]);
   func::ReturnOp::create(builder, loc);
@@ -497,6 +495,7 @@ void ds::cpu::buildTiles(ModuleOp module, StringRef symbol, const Isa &isa,
       builder.getFunctionType({ptr}, {builder.getI64Type()}), loc);
   builder.setInsertionPointToEnd(&function.getBody().front());
   KernelBuilder kernel(builder, loc, isa);
+  kernel.entry = &function.getBody().front();
   Value count = body(kernel, function.getArgument(0));
   func::ReturnOp::create(builder, loc, count);
 }
@@ -515,6 +514,7 @@ func::FuncOp ds::cpu::getHelper(
   function->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
   builder.setInsertionPointToEnd(&function.getBody().front());
   KernelBuilder kernel(builder, loc, isa);
+  kernel.entry = &function.getBody().front();
   body(kernel, function.getArguments());
   func::ReturnOp::create(builder, loc);
   return function;

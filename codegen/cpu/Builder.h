@@ -34,6 +34,8 @@ public:
   OpBuilder &builder;
   Location loc;
   const Isa &target;
+  Block *entry = nullptr; ///< Of the function being built; loops being built
+                          ///< are not part of it yet.
 
   // Types.
   Type ptrType();
@@ -89,7 +91,7 @@ public:
   void prefetch(Value pointer, int level = 2);
   /// Loads an i32 and extends it to i64.
   Value loadIndex(Value pointer);
-  /// Reserves stack memory, at the entry of the function being built.
+  /// Reserves stack memory at the function's entry.
   Value stack(int64_t bytes, int64_t align = 64);
 
   /// Calls a function that returns nothing.
