@@ -9,8 +9,10 @@
 #include "llvm/Support/TargetSelect.h"
 #include <atomic>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 #include <thread>
 #include <time.h>
+#include <unistd.h>
 
 using namespace ds;
 using namespace ds::cpu;
@@ -81,7 +83,8 @@ void *TestSeq::abi() {
 
 /// Emits the kernels of `source` for `isa` and makes one object of them.
 static SmallVector<char, 0> compile(StringRef source, const Isa &isa,
-                                    EmitKernel emit, KernelLimits &limits) {
+                                    EmitKernel emit, KernelLimits &limits,
+                                    bool assembly = false) {
   DialectRegistry registry;
   registerLowering(registry);
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
@@ -108,12 +111,28 @@ static SmallVector<char, 0> compile(StringRef source, const Isa &isa,
     SmallVector<char, 0> text = makeObject(*copy, isa, /*assembly=*/true);
     out.write(text.data(), text.size());
   }
-  return makeObject(*module, isa);
+  return makeObject(*module, isa, assembly);
+}
+
+std::string ds::cpu::compileToAssembly(StringRef source, Variant variant,
+                                       EmitKernel emit) {
+  KernelLimits limits;
+  SmallVector<char, 0> text =
+      compile(source, getIsa(variant), emit, limits, /*assembly=*/true);
+  return std::string(text.data(), text.size());
+}
+
+/// Asks Linux for the use of tile registers by this process.
+static void allowTiles() {
+  constexpr long requestPermission = 0x1023, tileData = 18;
+  EXPECT_EQ(0, syscall(SYS_arch_prctl, requestPermission, tileData));
 }
 
 KernelRunner::KernelRunner(StringRef source, Variant variant, EmitKernel emit,
                            int64_t queryRows)
     : isa(getIsa(variant)) {
+  if (isa.tiles && !isa.emulatesTiles)
+    allowTiles();
   limits.queryRows = queryRows;
   SmallVector<char, 0> object = compile(source, isa, emit, limits);
   llvm::InitializeNativeTarget();
@@ -213,6 +232,8 @@ std::vector<Variant> ds::cpu::getRunnableVariants() {
   std::vector<Variant> result;
   for (int i = 0; i <= static_cast<int>(getHostVariant()); ++i)
     result.push_back(static_cast<Variant>(i));
+  if (getHostVariant() >= Variant::Avx512Bf16)
+    result.push_back(Variant::AmxEmulated);
   return result;
 }
 

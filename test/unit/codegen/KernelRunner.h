@@ -76,6 +76,11 @@ private:
   std::unique_ptr<llvm::orc::LLJIT> jit;
 };
 
+/// Returns the assembly of the kernels of `source` for `variant`, which need
+/// not run on this machine.
+std::string compileToAssembly(StringRef source, Variant variant,
+                              EmitKernel emit);
+
 /// CPU time of this thread in seconds: what others run beside it is not in it.
 double getThreadSeconds();
 

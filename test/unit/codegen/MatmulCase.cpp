@@ -39,8 +39,7 @@ ds::cpu::packPanels(const std::vector<float> &, int64_t, int64_t, bool);
 template Buffer<float> ds::cpu::packPanels(const std::vector<float> &, int64_t,
                                            int64_t, bool);
 
-/// Values that bf16 holds exactly.
-static std::vector<float> makeRandom(int64_t count, unsigned seed) {
+std::vector<float> ds::cpu::makeRandom(int64_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::uniform_real_distribution<float> values(-1.0f, 1.0f);
   std::vector<float> result(count);
@@ -50,7 +49,7 @@ static std::vector<float> makeRandom(int64_t count, unsigned seed) {
 }
 
 template <typename T>
-static Buffer<T> copyTo(const std::vector<float> &values, int64_t padded = 0) {
+Buffer<T> ds::cpu::copyTo(const std::vector<float> &values, int64_t padded) {
   auto count = static_cast<int64_t>(values.size());
   Buffer<T> result(std::max(count, padded));
   for (int64_t i = 0; i < count; ++i)
@@ -59,6 +58,9 @@ static Buffer<T> copyTo(const std::vector<float> &values, int64_t padded = 0) {
     setValue(result[i], 0);
   return result;
 }
+
+template Buffer<uint16_t> ds::cpu::copyTo(const std::vector<float> &, int64_t);
+template Buffer<float> ds::cpu::copyTo(const std::vector<float> &, int64_t);
 
 //===----------------------------------------------------------------------===//
 // The kernel
@@ -105,6 +107,20 @@ static std::string makeSource(int64_t n, int64_t k, StringRef a, StringRef w,
     text += "pair ";
   return text + ": (" + aType + ", " + wType + ") -> " + result + " {\n" +
          getRegion(form) + "  ds.yield %r : f32\n}\nreturn\n}\n";
+}
+
+std::string ds::cpu::makeMatmul(int64_t n, int64_t k, StringRef a, StringRef w,
+                                bool transposed) {
+  std::string N = std::to_string(n), K = std::to_string(k);
+  std::string aType =
+      "tensor<?x" + (transposed ? N : K) + "x" + a.str() + ">";
+  std::string wType = "tensor<" + N + "x" + K + "x" + w.str() + ">";
+  std::string result = "tensor<?x" + (transposed ? K : N) + "xf32>";
+  return "func.func @f(%a: " + aType + ", %w: " + wType +
+         ") {\n%y = ds.kernel.matmul @matmul %a, %w " +
+         (transposed ? "transposed " : "") + ": (" + aType + ", " + wType +
+         ") -> " + result +
+         " {\n^bb0(%r: f32):\n  ds.yield %r : f32\n}\nreturn\n}\n";
 }
 
 static void emitBoth(Operation *op, ModuleOp module, const Isa &isa,

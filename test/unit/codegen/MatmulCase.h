@@ -12,6 +12,17 @@ template <typename T>
 Buffer<T> packPanels(const std::vector<float> &weight, int64_t n, int64_t k,
                      bool paired);
 
+/// Values in [-1, 1] that bf16 holds exactly.
+std::vector<float> makeRandom(int64_t count, unsigned seed);
+/// Copies to memory of uint16_t (bf16) or float; zeros up to `padded` elements.
+template <typename T>
+Buffer<T> copyTo(const std::vector<float> &values, int64_t padded = 0);
+
+/// The text of a module with a matmul of a [?, k] and w [n, k], which yields
+/// f32; with `transposed`, of a [?, n].
+std::string makeMatmul(int64_t n, int64_t k, StringRef a, StringRef w,
+                       bool transposed = false);
+
 /// One kernel and random operands for it.
 class MatmulCase {
 public:

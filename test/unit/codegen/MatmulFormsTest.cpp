@@ -1,0 +1,261 @@
+//===- MatmulFormsTest.cpp - Other operands of the same product ------------===//
+//
+// From the description of a linear layer: the gradients of its input, from the
+// packing that the forward product reads, and of its weight; and a weight of
+// FP8 with a scale for each 128 x 128 elements.
+//
+//===----------------------------------------------------------------------===//
+#include "MatmulCase.h"
+#include "codegen/cpu/Matmul.h"
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace ds;
+using namespace ds::cpu;
+
+/// Rows around the sizes of tiles and register blocks.
+static constexpr int64_t kRows[] = {1, 3, 16, 17, 48, 100};
+
+namespace {
+class MatmulForms : public testing::TestWithParam<Variant> {
+protected:
+  /// Compiles the kernel of a module.
+  void compile(StringRef source) {
+    runner = std::make_unique<KernelRunner>(source, GetParam(), emitKernel);
+  }
+  /// Compiles the linear layer [n, k] with a weight in FP8.
+  void compileFp8(int64_t n, int64_t k) {
+    auto emit = [&](Operation *op, ModuleOp module, const Isa &isa,
+                    KernelLimits &limits) {
+      MatmulDesc desc = describeMatmul(cast<KernelMatmulOp>(op));
+      desc.right = RightOperand::PanelE4m3;
+      for (bool small : {true, false})
+        emitMatmul(desc, small, module, isa, limits);
+    };
+    runner = std::make_unique<KernelRunner>(makeMatmul(n, k, "bf16", "bf16"),
+                                            GetParam(), emit);
+  }
+
+  void run(StringRef suffix, ArrayRef<void *> args, int64_t rows) {
+    SmallVector<int64_t> dims(8, 0);
+    dims[kDimT] = rows;
+    runner->run(("matmul" + suffix).str(), args, dims, /*threads=*/2);
+  }
+
+  std::unique_ptr<KernelRunner> runner;
+};
+} // namespace
+
+INSTANTIATE_TEST_SUITE_P(Variants, MatmulForms,
+                         testing::ValuesIn(getRunnableVariants()),
+                         [](const testing::TestParamInfo<Variant> &info) {
+                           return getIsa(info.param).name.str();
+                         });
+
+/// Compares [rows, columns] with `sum(row, column)` of `depth` products.
+static void expectSums(const Buffer<float> &result, int64_t rows,
+                       int64_t columns, int64_t depth,
+                       std::function<double(int64_t, int64_t)> sum) {
+  double tolerance = 2e-6 * std::sqrt(static_cast<double>(depth)) + 2e-6;
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) {
+      double want = sum(r, c);
+      ASSERT_NEAR(result[r * columns + c], want,
+                  tolerance * (1 + std::abs(want)))
+          << "row " << r << " of " << rows << ", column " << c;
+    }
+}
+
+template <typename T>
+static void checkInputGradient(
+    int64_t rows, int64_t n, int64_t k, const std::vector<float> &weight,
+    Buffer<T> &packed,
+    function_ref<void(StringRef, ArrayRef<void *>, int64_t)> run) {
+  std::vector<float> dy = makeRandom(rows * n, 2);
+  Buffer<T> left = copyTo<T>(dy);
+  Buffer<float> result(rows * k);
+  run(rows <= kSmallRows ? "_m16" : "",
+      {left.data(), packed.data(), result.data()}, rows);
+  expectSums(result, rows, k, n, [&](int64_t r, int64_t c) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i)
+      sum += double(dy[r * n + i]) * weight[i * k + c];
+    return sum;
+  });
+}
+
+TEST_P(MatmulForms, GradientOfInputReadsTheForwardPacking) {
+  struct Shape {
+    int64_t n, k;
+  };
+  auto launch = [&](StringRef suffix, ArrayRef<void *> args, int64_t rows) {
+    run(suffix, args, rows);
+  };
+  for (Shape shape : {Shape{64, 96}, {37, 51}, {601, 33}}) {
+    int64_t n = shape.n, k = shape.k;
+    std::vector<float> weight = makeRandom(n * k, 1);
+    Buffer<uint16_t> narrow = packPanels<uint16_t>(weight, n, k, false);
+    Buffer<float> wide = packPanels<float>(weight, n, k, false);
+    compile(makeMatmul(n, k, "bf16", "bf16", /*transposed=*/true));
+    for (int64_t rows : kRows)
+      checkInputGradient(rows, n, k, weight, narrow, launch);
+    compile(makeMatmul(n, k, "f32", "f32", /*transposed=*/true));
+    for (int64_t rows : kRows)
+      checkInputGradient(rows, n, k, weight, wide, launch);
+  }
+}
+
+/// The text of a module that adds dy^T x to a gradient [n, k].
+static std::string makeOuter(int64_t n, int64_t k, StringRef element) {
+  std::string N = std::to_string(n), K = std::to_string(k);
+  std::string dy = "tensor<?x" + N + "x" + element.str() + ">";
+  std::string x = "tensor<?x" + K + "x" + element.str() + ">";
+  std::string g = "tensor<" + N + "x" + K + "xf32>";
+  return "func.func @f(%dy: " + dy + ", %x: " + x + ", %g: " + g +
+         ") {\nds.kernel.outer @matmul %dy, %x into %g : " + dy + ", " + x +
+         ", " + g + "\nreturn\n}\n";
+}
+
+template <typename T>
+static void checkWeightGradient(
+    int64_t tokens, int64_t n, int64_t k,
+    function_ref<void(StringRef, ArrayRef<void *>, int64_t)> run) {
+  std::vector<float> dy = makeRandom(tokens * n, 1);
+  std::vector<float> x = makeRandom(tokens * k, 2);
+  Buffer<T> left = copyTo<T>(dy);
+  Buffer<T> right = copyTo<T>(x);
+  int64_t pitch = (k + 31) / 32 * 32;
+  std::vector<float> before = makeRandom((n + 31) / 32 * 32 * pitch, 3);
+  Buffer<float> gradient = copyTo<float>(before), result(n * k);
+  run("", {left.data(), right.data(), gradient.data()}, tokens);
+  for (int64_t r = 0; r < n; ++r)
+    for (int64_t c = 0; c < k; ++c)
+      result[r * k + c] = gradient[r * pitch + c];
+  expectSums(result, n, k, tokens, [&](int64_t r, int64_t c) {
+    double sum = before[r * pitch + c];
+    for (int64_t t = 0; t < tokens; ++t)
+      sum += double(dy[t * n + r]) * x[t * k + c];
+    return sum;
+  });
+}
+
+TEST_P(MatmulForms, GradientOfWeightIsAddedTo) {
+  struct Shape {
+    int64_t n, k;
+  };
+  auto launch = [&](StringRef suffix, ArrayRef<void *> args, int64_t rows) {
+    run(suffix, args, rows);
+  };
+  for (Shape shape : {Shape{64, 96}, {37, 51}, {151, 33}}) {
+    compile(makeOuter(shape.n, shape.k, "bf16"));
+    for (int64_t tokens : {1, 3, 16, 17, 48, 100, 301})
+      checkWeightGradient<uint16_t>(tokens, shape.n, shape.k, launch);
+    compile(makeOuter(shape.n, shape.k, "f32"));
+    for (int64_t tokens : {1, 3, 16, 17, 48, 100, 301})
+      checkWeightGradient<float>(tokens, shape.n, shape.k, launch);
+  }
+}
+
+TEST_P(MatmulForms, InputGradientsOfARowDoNotDependOnM) {
+  int64_t n = 700, k = 65, most = 300;
+  std::vector<float> weight = makeRandom(n * k, 1);
+  Buffer<uint16_t> packed = packPanels<uint16_t>(weight, n, k, false);
+  Buffer<uint16_t> left = copyTo<uint16_t>(makeRandom(most * n, 2));
+  compile(makeMatmul(n, k, "bf16", "bf16", /*transposed=*/true));
+  Buffer<float> all(most * k), some(most * k);
+  run("", {left.data(), packed.data(), all.data()}, most);
+  for (int64_t rows : kRows) {
+    run(rows <= kSmallRows ? "_m16" : "",
+        {left.data(), packed.data(), some.data()}, rows);
+    ASSERT_EQ(0, memcmp(some.data(), all.data(), rows * k * 4)) << rows;
+  }
+}
+
+/// Intel's definition of tdpbf16ps (Architecture Instruction Set Extensions,
+/// TDPBF16PS): products of even and of odd k from +0, fused, then both sums to
+/// each other, then to the accumulator, for each 32 k.
+TEST(MatmulTiles, EmulationHasTheOrderOfTdpbf16ps) {
+  if (getHostVariant() < Variant::Avx512Bf16)
+    GTEST_SKIP() << "expects avx512bf16";
+  int64_t rows = 19, n = 33, k = 300;
+  std::vector<float> a = makeRandom(rows * k, 1), w = makeRandom(n * k, 2);
+  Buffer<uint16_t> left = copyTo<uint16_t>(a);
+  Buffer<uint16_t> packed = packPanels<uint16_t>(w, n, k, false);
+  Buffer<float> result(rows * n);
+  KernelRunner runner(makeMatmul(n, k, "bf16", "bf16"), Variant::AmxEmulated,
+                      emitKernel);
+  runner.run("matmul", {left.data(), packed.data(), result.data()},
+             {rows, 0, 0, 0, 0, 0, 0, 0});
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < n; ++c) {
+      float sum = 0;
+      for (int64_t block = 0; block < k; block += 32) {
+        float part[2] = {0, 0};
+        for (int64_t d = block; d < std::min(k, block + 32); ++d)
+          part[d % 2] = std::fmaf(a[r * k + d], w[c * k + d], part[d % 2]);
+        sum += part[0] + part[1];
+      }
+      ASSERT_EQ(sum, result[r * n + c]) << "row " << r << ", column " << c;
+    }
+}
+
+//===----------------------------------------------------------------------===//
+// FP8
+//===----------------------------------------------------------------------===//
+
+/// The value of an e4m3 code.
+static float decodeE4m3(uint8_t code) {
+  int exponent = (code >> 3) & 15, mantissa = code & 7;
+  float magnitude = exponent == 0
+                        ? std::ldexp(static_cast<float>(mantissa), -9)
+                        : std::ldexp(8.0f + mantissa, exponent - 10);
+  if ((code & 0x7f) == 0x7f)
+    magnitude = NAN;
+  return code & 0x80 ? -magnitude : magnitude;
+}
+
+TEST_P(MatmulForms, Fp8IsDecodedToBf16) {
+  struct Shape {
+    int64_t n, k;
+  };
+  for (Shape shape : {Shape{64, 96}, {301, 291}, {37, 701}}) {
+    int64_t n = shape.n, k = shape.k;
+    compileFp8(n, k);
+    int64_t np = (n + 31) / 32 * 32, kp = (k + 31) / 32 * 32;
+    int64_t scaleColumns = (k + 127) / 128;
+    std::mt19937 random(1);
+    std::vector<uint8_t> codes(n * k);
+    for (uint8_t &code : codes) // All but NaN.
+      do
+        code = static_cast<uint8_t>(random());
+      while ((code & 0x7f) == 0x7f);
+    Buffer<float> scales((n + 127) / 128 * scaleColumns);
+    for (size_t i = 0; i < scales.size(); ++i)
+      scales[i] = 0.01f + 0.001f * static_cast<float>(i);
+    Buffer<uint8_t> packed(np * kp);
+    std::vector<float> weight(n * k);
+    memset(packed.data(), 0, np * kp);
+    for (int64_t r = 0; r < n; ++r)
+      for (int64_t d = 0; d < k; ++d) {
+        int64_t at = r / 32 * 32 * kp + d / 32 * 1024 + r % 32 / 16 * 512 +
+                     d % 32 / 2 * 32 + r % 16 * 2 + d % 2;
+        packed[at] = codes[r * k + d];
+        float scale = scales[r / 128 * scaleColumns + d / 128];
+        weight[r * k + d] =
+            fromBf16(toBf16(decodeE4m3(codes[r * k + d]) * scale));
+      }
+    for (int64_t rows : kRows) {
+      std::vector<float> a = makeRandom(rows * k, 2);
+      Buffer<uint16_t> left = copyTo<uint16_t>(a);
+      Buffer<float> result(rows * n);
+      run(rows <= kSmallRows ? "_m16" : "",
+          {left.data(), packed.data(), scales.data(), result.data()}, rows);
+      expectSums(result, rows, n, k, [&](int64_t r, int64_t c) {
+        double sum = 0;
+        for (int64_t d = 0; d < k; ++d)
+          sum += double(a[r * k + d]) * weight[c * k + d];
+        return sum;
+      });
+    }
+  }
+}
