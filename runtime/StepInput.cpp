@@ -5,6 +5,13 @@
 
 using namespace ds::runtime;
 
+int64_t StepItem::outputs() const {
+  if (!wanted)
+    return count - firstOutput;
+  return std::count_if(wanted, wanted + count,
+                       [](uint8_t flag) { return flag != 0; });
+}
+
 int32_t *StepInput::Array::reset(size_t count) {
   constexpr size_t line = 64;
   // A vector reads past its end where rows are taken 16 at a time.
@@ -32,7 +39,7 @@ void StepInput::addRows(const std::vector<StepItem> &items) {
       *toId++ = item.tokens[j];
       *toPosition++ = kept + static_cast<int32_t>(j);
       *toSequence++ = static_cast<int32_t>(i);
-      if (j >= item.firstOutput)
+      if (item.isWanted(j))
         *toOut++ = row;
     }
   }

@@ -32,8 +32,13 @@ struct StepItem {
   /// Logits are wanted for the tokens from this one on: `count` for none,
   /// `count - 1` for the last, 0 for all.
   int64_t firstOutput = 0;
+  /// Or, if it is given, for those whose flag is not zero.
+  const uint8_t *wanted = nullptr;
 
-  int64_t outputs() const { return count - firstOutput; }
+  bool isWanted(int64_t token) const {
+    return wanted ? wanted[token] != 0 : token >= firstOutput;
+  }
+  int64_t outputs() const;
 };
 
 /// The arrays of a ds_seq and the sizes of the step.

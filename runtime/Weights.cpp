@@ -285,3 +285,24 @@ Result<Weights> Weights::load(const Manifest &manifest, const std::string &path,
     return *error;
   return weights;
 }
+
+Result<Weights> Weights::allocate(const Manifest &manifest) {
+  Weights weights;
+  std::vector<std::vector<int64_t>> offsets(manifest.weights.size());
+  int64_t bytes = 0;
+  for (size_t i = 0; i < manifest.weights.size(); ++i)
+    for (int64_t layer = 0; layer < manifest.weights[i].layerCount(); ++layer) {
+      offsets[i].push_back(bytes);
+      bytes += roundUp(runtime::packedBytes(manifest.weights[i]), alignment);
+    }
+  Result<Mapping> memory = Mapping::allocate(bytes);
+  if (!memory)
+    return memory.takeError();
+  weights.memory = std::move(*memory);
+  for (const std::vector<int64_t> &layers : offsets) {
+    weights.addresses.emplace_back();
+    for (int64_t offset : layers)
+      weights.addresses.back().push_back(weights.memory.data() + offset);
+  }
+  return weights;
+}

@@ -30,6 +30,9 @@ public:
                               ThreadPool &pool,
                               const LoadProgress &progress = {});
 
+  /// Makes room for the packed weights, all of it zero and writable.
+  static Result<Weights> allocate(const Manifest &manifest);
+
   /// Returns the packed weight; `layer` counts from the first that it has.
   void *data(int64_t weight, int64_t layer) const {
     return addresses[weight][layer];

@@ -17,6 +17,7 @@ int runBench(const Words &words);
 int runInspect(const Words &words);
 int runEval(const Words &words);
 int runLogits(const Words &words);
+int runGrad(const Words &words);
 int runPlot(const Words &words);
 
 } // namespace ds::tool

@@ -1,5 +1,6 @@
 //===- TensorWriter.cpp - Writes a safetensors file in pieces -------------===//
 #include "tools/dsrun/TensorWriter.h"
+#include "runtime/Pack.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -14,13 +15,17 @@ using namespace ds::tool;
 TensorWriter::TensorWriter(TensorWriter &&other) noexcept
     : path(std::move(other.path)), temporary(std::move(other.temporary)),
       descriptor(std::exchange(other.descriptor, -1)),
-      begins(std::move(other.begins)), columns(std::move(other.columns)) {}
+      begins(std::move(other.begins)), plans(std::move(other.plans)) {}
 
 TensorWriter::~TensorWriter() {
   if (descriptor < 0)
     return;
   close(descriptor);
   unlink(temporary.c_str());
+}
+
+static uint64_t rowBytes(const TensorPlan &plan) {
+  return uint64_t(plan.columns) * (plan.isBf16 ? 2 : 4);
 }
 
 Result<TensorWriter>
@@ -30,14 +35,17 @@ TensorWriter::create(const std::string &path,
   TensorWriter writer;
   uint64_t bytes = 0;
   for (const TensorPlan &plan : plans) {
-    uint64_t end = bytes + uint64_t(plan.rows * plan.columns) * sizeof(float);
-    header[plan.name] = {{"dtype", "F32"},
-                         {"shape", {plan.rows, plan.columns}},
+    uint64_t end = bytes + plan.rows * rowBytes(plan);
+    std::vector<int64_t> shape = {plan.rows};
+    if (!plan.isVector)
+      shape.push_back(plan.columns);
+    header[plan.name] = {{"dtype", plan.isBf16 ? "BF16" : "F32"},
+                         {"shape", shape},
                          {"data_offsets", {bytes, end}}};
     writer.begins.push_back(bytes);
-    writer.columns.push_back(plan.columns);
     bytes = end;
   }
+  writer.plans = plans;
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
   uint64_t length = text.size();
@@ -74,13 +82,20 @@ Status TensorWriter::writeAt(uint64_t offset, const void *data, size_t bytes) {
 
 Status TensorWriter::write(size_t index, int64_t first, int64_t count,
                            const float *rows) {
-  uint64_t rowBytes = uint64_t(columns[index]) * sizeof(float);
-  return writeAt(begins[index] + first * rowBytes, rows, count * rowBytes);
+  const TensorPlan &plan = plans[index];
+  uint64_t at = begins[index] + first * rowBytes(plan);
+  if (!plan.isBf16)
+    return writeAt(at, rows, count * rowBytes(plan));
+  std::vector<uint16_t> narrow(count * plan.columns);
+  runtime::convertToBf16(runtime::Source::F32, rows, narrow.size(),
+                         narrow.data());
+  return writeAt(at, narrow.data(), count * rowBytes(plan));
 }
 
-Status TensorWriter::finish() {
+Status TensorWriter::finish(bool sync) {
+  int synced = sync ? fsync(descriptor) : 0;
   int closed = close(std::exchange(descriptor, -1));
-  if (closed == 0 && rename(temporary.c_str(), path.c_str()) == 0)
+  if (synced == 0 && closed == 0 && rename(temporary.c_str(), path.c_str()) == 0)
     return std::nullopt;
   Error error = failure("cannot write '", path, "': ", strerror(errno));
   unlink(temporary.c_str());

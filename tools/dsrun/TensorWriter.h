@@ -9,14 +9,16 @@
 
 namespace ds::tool {
 
-/// An f32 tensor of a file to be written.
+/// A tensor of a file to be written, which is given in f32.
 struct TensorPlan {
   std::string name;
   int64_t rows, columns;
+  bool isVector = false; ///< Its shape is [rows]; columns is 1.
+  bool isBf16 = false;   ///< Rounded to bf16.
 };
 
-/// Writes f32 tensors, row by row in any order, under a temporary name; the
-/// file gets its own name when it is whole, and is removed otherwise.
+/// Writes tensors, row by row in any order, under a temporary name; the file
+/// gets its own name when it is whole, and is removed otherwise.
 class TensorWriter {
 public:
   static Result<TensorWriter> create(const std::string &path,
@@ -28,8 +30,8 @@ public:
   /// Writes `count` rows of tensor `index` (of the plans) from row `first` on.
   Status write(size_t index, int64_t first, int64_t count, const float *rows);
 
-  /// Gives the file its name.
-  Status finish();
+  /// Gives the file its name; with `sync`, once it is on the disk.
+  Status finish(bool sync = false);
 
 private:
   TensorWriter() = default;
@@ -38,7 +40,7 @@ private:
   std::string path, temporary;
   int descriptor = -1;
   std::vector<uint64_t> begins;
-  std::vector<int64_t> columns;
+  std::vector<TensorPlan> plans;
 };
 
 } // namespace ds::tool

@@ -1,0 +1,181 @@
+//===- TrainSession.cpp - An artifact that trains -------------------------===//
+#include "tools/dsrun/TrainSession.h"
+#include "runtime/Cpu.h"
+#include "runtime/Pack.h"
+#include "runtime/text/Sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+using namespace ds::tool;
+using namespace ds::runtime;
+
+void TrainSessionOptions::declare(CommandLine &line) {
+  line.positional(artifact, "ARTIFACT",
+                  "the model that dscc compiled with --entry=infer,train");
+  line.group("Model");
+  line.option(weights, "weights", "DIR",
+              "folder with model.safetensors, or its shards and index");
+  line.option(variant, "variant", "NAME",
+              "amx, avx512bf16, avx512 or avx2; default: the best that\n"
+              "this CPU runs, or that of the environment's DS_VARIANT");
+  line.group("Execution");
+  line.option(threads, "threads", "N",
+              "threads to use; default: one for each CPU");
+}
+
+Result<std::unique_ptr<TrainSession>>
+TrainSession::open(const TrainSessionOptions &options, int64_t tokens,
+                   bool fill) {
+  bool random = options.init == "random";
+  if (!options.init.empty() && !random)
+    return failure("expects --init=random, got '", options.init, "'");
+  if (random == !options.weights.empty())
+    return failure("expects --weights=DIR or --init=random");
+  std::unique_ptr<TrainSession> session(new TrainSession);
+  ArtifactOptions how;
+  how.variant = options.variant;
+  const char *fromEnvironment = getenv("DS_VARIANT");
+  if (how.variant.empty() && fromEnvironment)
+    how.variant = fromEnvironment;
+  auto artifact = Artifact::open(options.artifact, how);
+  if (!artifact)
+    return artifact.takeError();
+  session->artifact = std::move(*artifact);
+  int threads = static_cast<int>(std::min<int64_t>(options.threads, 1024));
+  session->pool.reset(new ThreadPool(threads ? threads : countCpus()));
+  auto trainer =
+      Trainer::create(*session->artifact, *session->pool, tokens);
+  if (!trainer)
+    return trainer.takeError();
+  session->steps = std::move(*trainer);
+  if (!fill)
+    return session;
+  Status error = random ? session->draw(options.seed)
+                        : session->load(TrainedCopy::Master, options.weights, "");
+  if (error)
+    return *error;
+  return session;
+}
+
+int64_t TrainSession::parameters() const {
+  int64_t count = 0;
+  for (const TrainedTensor &tensor : steps->tensors())
+    count += tensor.rows() * tensor.columns();
+  return count;
+}
+
+Status TrainSession::load(TrainedCopy copy, const std::string &path,
+                          const std::string &prefix) {
+  Result<Checkpoint> checkpoint = Checkpoint::open(path);
+  if (!checkpoint)
+    return Error{checkpoint.error()};
+  if (prefix.empty())
+    if (Status error = checkWeights(manifest(), *checkpoint))
+      return error;
+  return steps->fill(copy, [&](const TrainedTensor &tensor,
+                               float *to) -> Status {
+    auto it = checkpoint->tensors().find(prefix + tensor.name);
+    if (it == checkpoint->tensors().end())
+      return failure("'", path, "' has no tensor '", prefix + tensor.name, "'");
+    const Tensor &from = it->second;
+    std::optional<Source> type = parseSource(from.dtype);
+    if (!type || from.shape != tensor.shape)
+      return failure("expects tensor '", from.name, "' of '", path,
+                     "' to be floats of shape ", shapeText(tensor.shape));
+    std::vector<char> bytes(from.bytes);
+    if (Status error =
+            checkpoint->file(from).read(from.begin, from.bytes, bytes.data()))
+      return error;
+    convertToF32(*type, bytes.data(), tensor.rows() * tensor.columns(), to);
+    return std::nullopt;
+  });
+}
+
+/// FNV-1a of a tensor's name: its stream of random numbers.
+static uint64_t hashName(const std::string &name) {
+  uint64_t hash = 1469598103934665603u;
+  for (char c : name)
+    hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211u;
+  return hash;
+}
+
+/// Normal draws by Box and Muller, two for each block of the generator; a draw
+/// is a function of seed, name and place alone.
+static void drawNormal(uint64_t seed, const std::string &name, double deviation,
+                       int64_t count, float *to) {
+  uint64_t stream = hashName(name);
+  for (int64_t i = 0; i < count; i += 2) {
+    auto block = ds::text::philox(
+        {static_cast<uint32_t>(i / 2), static_cast<uint32_t>(uint64_t(i) >> 33),
+         static_cast<uint32_t>(stream), static_cast<uint32_t>(stream >> 32)},
+        {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+    auto unit = [](uint32_t high, uint32_t low) {
+      return (static_cast<double>((uint64_t(high) << 32 | low) >> 11) + 0.5) *
+             0x1p-53;
+    };
+    double radius =
+        deviation * std::sqrt(-2 * std::log(unit(block[0], block[1])));
+    double angle = 2 * M_PI * unit(block[2], block[3]);
+    to[i] = static_cast<float>(radius * std::cos(angle));
+    if (i + 1 < count)
+      to[i + 1] = static_cast<float>(radius * std::sin(angle));
+  }
+}
+
+Status TrainSession::draw(uint64_t seed) {
+  return steps->fill(
+      TrainedCopy::Master,
+      [&](const TrainedTensor &tensor, float *to) -> Status {
+        const std::optional<Initializer> &init =
+            manifest().weights[tensor.weight].init;
+        if (!init)
+          return failure("the model does not say how '", tensor.name,
+                         "' begins");
+        int64_t count = tensor.rows() * tensor.columns();
+        if (init->kind == Initializer::Normal)
+          drawNormal(seed, tensor.name, init->std, count, to);
+        else
+          std::fill_n(to, count, init->kind == Initializer::Ones ? 1.0f : 0.0f);
+        return std::nullopt;
+      });
+}
+
+PromptBatch::PromptBatch(const std::vector<Prompt> &prompts) {
+  for (const Prompt &prompt : prompts) {
+    masks.emplace_back(prompt.ids.size(), 1);
+    if (prompt.ids.size() < 2)
+      continue;
+    int64_t count = static_cast<int64_t>(prompt.ids.size()) - 1;
+    sequences.push_back({prompt.ids.data(), masks.back().data(), count});
+    size.targets += count;
+    size.sequences += 1;
+    rows += count;
+  }
+}
+
+std::vector<TensorPlan> ds::tool::planTensors(const Trainer &trainer,
+                                              const std::string &prefix,
+                                              bool bf16, bool frozen) {
+  std::vector<TensorPlan> plans;
+  for (const TrainedTensor &tensor : trainer.tensors())
+    if (frozen || !tensor.frozen)
+      plans.push_back({prefix + tensor.name, tensor.rows(), tensor.columns(),
+                       tensor.shape.size() == 1, bf16});
+  return plans;
+}
+
+Status ds::tool::writeTensors(const Trainer &trainer, TrainedCopy copy,
+                              bool frozen, size_t first, TensorWriter &writer) {
+  std::vector<float> rows;
+  for (const TrainedTensor &tensor : trainer.tensors()) {
+    if (tensor.frozen && !frozen)
+      continue;
+    rows.resize(tensor.rows() * tensor.columns());
+    trainer.read(copy, tensor, rows.data());
+    if (Status error = writer.write(first++, 0, tensor.rows(), rows.data()))
+      return error;
+  }
+  return std::nullopt;
+}
