@@ -151,7 +151,8 @@ CheckpointActivations::findBest(std::vector<RunPairs> &pairs,
               layers * rowBytes(cast<RankedTensorType>(result.getType()));
       Cost cost = cast<CostInterface>(op).getCost({kTokens, 1, 1, kTokens});
       candidate.flops = layers * cost.flops / kTokens;
-      if (!best || candidate.flops * best->bytes > best->flops * candidate.bytes)
+      if (!best ||
+          candidate.flops * best->bytes > best->flops * candidate.bytes)
         best = candidate;
     }
   }
@@ -196,11 +197,13 @@ static std::string describe(Value value) {
 void CheckpointActivations::report(RunPairs &pair) {
   Builder builder(pair.backward.getContext());
   SmallVector<Attribute> keeps, recomputes;
-  for (Value value :
-       pair.forward.getBody().front().getTerminator()->getOperands().drop_front())
-    if (auto type = dyn_cast<RankedTensorType>(value.getType()))
-      keeps.push_back(builder.getStringAttr(
-          describe(value) + ": " + Twine(static_cast<int64_t>(rowBytes(type)))));
+  Operation *returned = pair.forward.getBody().front().getTerminator();
+  for (Value value : returned->getOperands().drop_front())
+    if (auto type = dyn_cast<RankedTensorType>(value.getType())) {
+      auto bytes = static_cast<int64_t>(rowBytes(type));
+      keeps.push_back(
+          builder.getStringAttr(describe(value) + ": " + Twine(bytes)));
+    }
   for (Operation &op : pair.backward.getBody().front())
     if (op.hasAttr(kForwardAttr) && !isa<GetWeightOp, tensor::DimOp>(op))
       recomputes.push_back(builder.getStringAttr(describe(op.getResult(0))));

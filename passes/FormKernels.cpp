@@ -159,7 +159,7 @@ struct FormElementwise : RewritePattern {
         !llvm::all_of(op->getOperandTypes(), isMatrix))
       return failure();
     StringRef stem = op->getName().stripDialect();
-    // A fill is a number in the region, unless the rows are known by fills alone.
+    // A fill is a number in the region, unless all operands are fills.
     auto isFill = [](Value value) {
       return value.getDefiningOp<FillOp>() != nullptr;
     };
@@ -179,9 +179,11 @@ struct FormElementwise : RewritePattern {
     unsigned next = 0;
     for (Value operand : op->getOperands()) {
       auto fill = operand.getDefiningOp<FillOp>();
-      arguments.push_back(fill && !allFills
-                              ? region.constant(fill.getValue().convertToDouble())
-                              : region.argument(next++));
+      if (fill && !allFills)
+        arguments.push_back(
+            region.constant(fill.getValue().convertToDouble()));
+      else
+        arguments.push_back(region.argument(next++));
     }
     region.yield(region.apply(op, arguments, getElement(op->getResult(0))));
     rewriter.replaceOp(op, kernel);

@@ -16,12 +16,6 @@ static StringRef getStem(Value weight, StringRef family) {
   return read ? getWeightStem(read.getWeight()) : family;
 }
 
-static RankedTensorType getMatrixType(Value like, int64_t columns) {
-  auto type = cast<RankedTensorType>(like.getType());
-  return RankedTensorType::get({type.getDimSize(0), columns},
-                               type.getElementType());
-}
-
 //===----------------------------------------------------------------------===//
 // Rows and elements
 //===----------------------------------------------------------------------===//
@@ -243,7 +237,8 @@ struct FormAttendBackward : OpRewritePattern<AttendBackwardOp> {
         op.getKeys(), op.getValues(), op.getLse(), delta,
         op.getOutputGradient(), op.getSeq(), op.getHeads(), op.getScale());
     auto keys = KernelAttentionBackwardKeysOp::create(
-        rewriter, loc, op->getResult(1).getType(), op->getResult(2).getType(), "keys",
+        rewriter, loc, op->getResult(1).getType(), op->getResult(2).getType(),
+        "keys",
         op.getQuery(), op.getKeys(), op.getValues(), op.getLse(), delta,
         op.getOutputGradient(), op.getSeq(), op.getHeads(), op.getScale());
     rewriter.replaceOp(op, {query.getResult(), keys.getResult(0),
@@ -333,7 +328,8 @@ struct FormSquareSum : OpRewritePattern<SquareSumOp> {
         op, op.getWeightAttr());
     Type f32 = rewriter.getF32Type();
     Value gradient = GetGradientOp::create(
-        rewriter, op.getLoc(), cast<RankedTensorType>(weight.getType()).clone(f32),
+        rewriter, op.getLoc(),
+        cast<RankedTensorType>(weight.getType()).clone(f32),
         op.getWeight());
     Value partials = GetPartialsOp::create(
         rewriter, op.getLoc(),
@@ -445,8 +441,8 @@ void ds::formWindows(ModuleOp module) {
 }
 
 void ds::addTrainingPatterns(RewritePatternSet &patterns) {
-  patterns.add<FormLinearT, FormAccumulateOuter, FormRmsNormBackward, FormSwigluBackward, FormSelectLess,
-               FormSwigluPairs,
+  patterns.add<FormLinearT, FormAccumulateOuter, FormRmsNormBackward,
+               FormSwigluBackward, FormSelectLess, FormSwigluPairs,
                FormSwigluPairsBackward, FormAccumulateColumns,
                FormAccumulateNorm, FormAccumulateEmbedding, FormAttendBackward,
                FormScatterRows, FormStopGradient, FormLogProb,
