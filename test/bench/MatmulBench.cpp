@@ -90,6 +90,8 @@ static void applyForm(MatmulDesc &desc, StringRef form) {
     desc.rows = desc.columns;
     desc.columns = desc.depth;
     desc.depth = MatmulDesc::kDynamic;
+    desc.accumulates = true;
+    desc.resultElement = Float32Type::get(desc.leftElement.getContext());
   }
 }
 
@@ -143,7 +145,7 @@ void *ds_bench_create(const char *form, const char *element, int64_t n,
   bench->weights = make(bench->weightBytes * copies, 0x3c);
   bench->scales = make((np / 128 + 1) * (kp / 128 + 1) * 4, 0x3c);
   bench->left = make(rows * std::max(n, k) * 4, 0x3c);
-  bench->result = make(isDw ? n * k * 4 : rows * std::max(n, k) * 4, 0);
+  bench->result = make(isDw ? np * kp * 4 : rows * std::max(n, k) * 4, 0);
   return bench.release();
 }
 
