@@ -15,10 +15,10 @@ int64_t MatmulDesc::panels() const {
 }
 
 /// Rows of a tile when there are many: their packed block of k and what a
-/// panel adds stay in the second-level cache. Tile registers are fast enough
-/// for more rows to pay.
-static int64_t chooseRowTile(MicroKind kind) {
-  return kind == MicroKind::Tile ? 256 : 128;
+/// panel adds stay in the second-level cache. More rows pay where tile
+/// registers are fast, and where a panel is produced for each of these tiles.
+static int64_t chooseRowTile(const MatmulDesc &desc, MicroKind kind) {
+  return kind == MicroKind::Tile || desc.isProduced() ? 256 : 128;
 }
 
 /// k-values of a panel that stay in the first-level cache.
@@ -93,7 +93,7 @@ MatmulSchedule::MatmulSchedule(const MatmulDesc &desc, const Isa &isa,
                                bool small, bool reversed)
     : small(small), reversed(reversed), streams(small && !desc.isProduced()),
       kind(chooseKind(desc, isa)),
-      rowTile(small ? kSmallRows : chooseRowTile(kind)),
+      rowTile(small ? kSmallRows : chooseRowTile(desc, kind)),
       rowBlock(chooseRowBlock(isa, kind, small, streams)),
       depthBlock(chooseDepthBlock(
           desc, chooseMostDepth(desc, kind, small, reversed))),
