@@ -58,8 +58,8 @@ void *Trainer::moment(int64_t weight, int64_t layer, int64_t order) const {
 }
 
 void *Trainer::hyper(int64_t weight) const {
-  bool decays = decaysAll || manifest.weights[weight].decay;
-  return decays ? hypers.data() : hypersWithoutDecay.data();
+  return manifest.weights[weight].decay ? hypers.data()
+                                        : hypersWithoutDecay.data();
 }
 
 Trainer::Trainer(const Artifact &artifact, ThreadPool &pool, int64_t tokens)
@@ -380,8 +380,8 @@ Result<double> Trainer::update(const UpdateOptions &options) {
             correction(options.beta2),
             static_cast<float>(scale)};
   hypersWithoutDecay = hypers;
-  hypersWithoutDecay[4] = 0;
-  decaysAll = options.decayAll;
+  if (!options.decayAll)
+    hypersWithoutDecay[4] = 0;
   updateProgram->run(noInput, nullptr, {}, Interpreter::Part::Others);
   zeroGradients();
   return norm;

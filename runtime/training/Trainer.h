@@ -133,8 +133,8 @@ private:
   StepInput input, noInput;
   std::vector<std::vector<float>> rowInputs; // Words; i32 or f32.
   std::vector<float> lastLogProbs;
+  // Addresses in programs.
   alignas(64) mutable std::array<float, 16> hypers{}, hypersWithoutDecay{};
-  bool decaysAll = false;
   int64_t updates = 0;
 };
 
