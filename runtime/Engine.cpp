@@ -29,12 +29,42 @@ Result<std::unique_ptr<Engine>> Engine::create(const Artifact &artifact,
   if (Status error = engine->interpreter->allocate(options.maxTokens,
                                                    options.maxOutputs))
     return *error;
+  if (const Entry *logProb = artifact.manifest().find("log_prob")) {
+    engine->logProbs = std::make_unique<Interpreter>(
+        artifact, *logProb, weights, pool, engine->scratch);
+    if (Status error = engine->logProbs->allocate(0, 1))
+      return *error;
+  }
   engine->hiddenRows.resize(engine->interpreter->places());
   return engine;
 }
 
 int64_t Engine::memoryBytes() const {
   return interpreter->arenaBytes() + scratch.bytes();
+}
+
+Result<float> Engine::logProb(int64_t row, int32_t token,
+                              float inverseTemperature) {
+  if (!logProbs)
+    return failure("the artifact has no entry log_prob: compile the model with "
+                   "dscc --entry=infer,train");
+  if (token < 0 || token >= manifest.config.vocabulary)
+    return failure("token ", token, " is outside of the vocabulary of ",
+                   manifest.config.vocabulary);
+  // A vector is read of each.
+  int32_t targets[16] = {token};
+  float temperatures[16] = {inverseTemperature};
+  const Entry &program = *manifest.find("log_prob");
+  std::vector<const void *> inputs;
+  for (const RowInputSpec &spec : program.inputs)
+    inputs.push_back(spec.name == "logits"    ? outputRows[row]
+                     : spec.name == "targets" ? static_cast<void *>(targets)
+                                              : temperatures);
+  rowInput.buildRows(1);
+  logProbs->run(rowInput, nullptr, inputs);
+  float value;
+  memcpy(&value, logProbs->bufferAddress(*program.logProb), sizeof(value));
+  return value;
 }
 
 /// Appends the rows of `buffer` to `rows`, as f32.

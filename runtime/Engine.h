@@ -48,6 +48,11 @@ public:
   /// the next step.
   const float *logits(int64_t row) const { return outputRows[row]; }
 
+  /// Returns the logarithm of the probability that the softmax of logits x
+  /// `inverseTemperature` gives `token`: equal to the bit to what a training
+  /// step works out. Fails if the artifact was not compiled to train.
+  Result<float> logProb(int64_t row, int32_t token, float inverseTemperature);
+
   /// Turns the recording of hidden states on or off.
   void recordHidden(bool on) { recording = on; }
 
@@ -80,7 +85,8 @@ private:
   EngineOptions limits;
   Scratch scratch;
   std::unique_ptr<Interpreter> interpreter;
-  StepInput input;
+  std::unique_ptr<Interpreter> logProbs; // If the artifact has the entry.
+  StepInput input, rowInput;
 
   bool recording = false;
   std::vector<HiddenRows> hiddenRows;

@@ -87,3 +87,8 @@ void StepInput::build(const std::vector<StepItem> &items, int64_t queryRows) {
   addPages(items);
   addQueryTiles(items, queryRows);
 }
+
+void StepInput::buildRows(int64_t outputs) {
+  std::fill_n(sizes, 8, 0);
+  sizes[2] = outputs;
+}

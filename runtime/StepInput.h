@@ -47,6 +47,9 @@ public:
   /// Describes a step of `items`, whose pages are reserved.
   void build(const std::vector<StepItem> &items, int64_t queryRows);
 
+  /// Describes a step of `outputs` rows and no tokens.
+  void buildRows(int64_t outputs);
+
   int64_t tokens() const { return sizes[0]; }
   int64_t outputs() const { return sizes[2]; }
   /// Returns the `dims` of kernels.

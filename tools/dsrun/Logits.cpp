@@ -20,7 +20,7 @@ struct LogitsOptions {
   SessionOptions session;
   std::string ids, out;
   int64_t chunk = 0;
-  bool hidden = false, batch = false;
+  bool hidden = false, batch = false, logProbs = false;
 };
 
 /// Runs the prompts and writes what comes out.
@@ -58,6 +58,8 @@ std::vector<TensorPlan> LogitsRun::plan() const {
     int64_t rows = static_cast<int64_t>(prompt.ids.size());
     plans.push_back(
         {prompt.name + ".logits", rows, session.config().vocabulary});
+    if (options.logProbs)
+      plans.push_back({prompt.name + ".log_probs", rows - 1, 1, true});
     bool hasFinal = session.manifest().find("infer")->finalHidden.has_value();
     for (size_t place = 0; place < places; ++place) {
       bool final = hasFinal && place + 1 == places;
@@ -78,11 +80,25 @@ Status LogitsRun::write(const std::vector<StepItem> &items,
   for (size_t i = 0; i < items.size(); ++i) {
     int64_t count = items[i].count;
     int64_t first = runners[i]->sequence.length() - count;
-    size_t tensor = runners[i]->prompt * (1 + places);
+    size_t tensor = runners[i]->prompt * (1 + options.logProbs + places);
     for (int64_t j = 0; j < count; ++j)
       if (Status error =
               writer.write(tensor, first + j, 1, engine.logits(row + j)))
         return error;
+    const std::vector<int32_t> &ids = prompts[runners[i]->prompt].ids;
+    if (options.logProbs) {
+      ++tensor;
+      for (int64_t j = 0; j < count; ++j) {
+        size_t next = static_cast<size_t>(first + j + 1);
+        if (next == ids.size())
+          break;
+        Result<float> value = engine.logProb(row + j, ids[next], 1);
+        if (!value)
+          return Error{value.error()};
+        if (Status error = writer.write(tensor, first + j, 1, &*value))
+          return error;
+      }
+    }
     for (size_t place = 0; place < places; ++place) {
       const HiddenRows &rows = engine.hidden()[place];
       if (Status error = writer.write(tensor + 1 + place, first, count,
@@ -168,6 +184,9 @@ int ds::tool::runLogits(const Words &words) {
   line.flag(options.hidden, "hidden",
             "also \"name.hidden.I\" [T, D]: 0 is the embedding, I what\n"
             "layer I - 1 gives, \"final\" what the last norm gives");
+  line.flag(options.logProbs, "log-probs",
+            "also \"name.log_probs\" [T - 1]: the logarithm of each token's\n"
+            "probability after those before it, as training has it");
   line.group("Steps");
   line.option(options.chunk, "chunk", "N",
               "run prompts in chunks of N tokens; 1 is decoding");

@@ -1,0 +1,183 @@
+"""Checks training with dsrun on a golden checkpoint.
+
+    check_train.py golden   --dsrun=FILE --artifact=SO --checkpoint=DIR
+    check_train.py contract --dsrun=FILE --artifact=SO --checkpoint=DIR
+    check_train.py resume   --dsrun=FILE --artifact=SO --checkpoint=DIR
+
+golden:   loss, log-probabilities and gradients of the packed batch, and what
+          three steps of AdamW make of the weights, in f32.
+contract: log-probabilities that serving gives, decoding token by token, in
+          chunks or in a batch, equal those of a training step to the bit; the
+          tokens are drawn at temperature 1.
+resume:   a run that is killed at random moments and goes on ends with the bytes
+          of one that never was, on one thread and on two.
+"""
+
+import argparse
+import json
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from tensors import Tensors  # noqa: E402
+
+GRADIENT_LIMIT = 5e-5
+ADAMW_LIMIT = 1e-4
+
+
+def run(*command):
+    done = subprocess.run([str(c) for c in command], capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\nexited with "
+                 f"{done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def distance(found, expected):
+    """l2 of the difference over l2 of the expected."""
+    error = sum((a - b) ** 2 for a, b in zip(found, expected, strict=True))
+    return (error / sum(b * b for b in expected)) ** 0.5
+
+
+def packed_batch(golden):
+    ids, begin, batch = golden.values("train.ids"), 0, {}
+    for i, size in enumerate(golden.values("train.lengths")):
+        batch[f"s{i}"] = list(ids[begin:begin + size])
+        begin += size
+    return batch
+
+
+def expect(good, message):
+    if not good:
+        sys.exit("check_train.py: " + message)
+
+
+def check_golden(args, folder):
+    golden = Tensors(args.checkpoint / "golden.safetensors")
+    info = json.loads((args.checkpoint / "golden.json").read_text())["train"]
+    ids = folder / "batch.json"
+    ids.write_text(json.dumps(packed_batch(golden)))
+    common = (args.artifact, f"--weights={args.checkpoint}", f"--ids={ids}")
+    run(args.dsrun, "grad", *common, f"--out={folder}/grads.safetensors")
+    found = Tensors(folder / "grads.safetensors")
+    loss = found.values("loss")[0]
+    expected = info["losses"]["cross_entropy"]
+    expect(abs(loss - expected) < 2e-6 * expected,
+           f"loss {loss}, expected {expected}")
+    names = [n for n in golden.header if n.startswith("grad.")]
+    for name in names:
+        expect(name in found and found.shape(name) == golden.shape(name),
+               f"expects {name} of shape {golden.shape(name)}")
+        far = distance(found.values(name), golden.values(name))
+        expect(far < GRADIENT_LIMIT, f"{name} is {far:.2e} off")
+    extra = [n for n in found.header if n.startswith("grad.") and n not in names]
+    expect(not extra, f"unexpected {extra}")
+
+    settings = info["adamw"]["settings"]
+    text = run(args.dsrun, "train", *common, "--steps=3", "--schedule=constant",
+               "--decay-all", f"--lr={settings['lr']}", "--clip=1",
+               "--save-f32", f"--out={folder}/run")
+    expect(text == "", f"expects silence in a pipe, got {text}")
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    for line, step in zip(map(json.loads, lines), info["adamw"]["steps"],
+                          strict=True):
+        for key, name in (("loss", "loss"), ("grad_norm", "norm")):
+            value = step[name] if name in step else None
+            if value is not None:
+                expect(abs(line[key] - value) < 1e-4 * abs(value),
+                       f"step {line['step']}: {key} {line[key]}, "
+                       f"expected {value}")
+    weights = Tensors(folder / "run" / "step-3" / "model.safetensors")
+    for name in golden.header:
+        if name.startswith("adamw."):
+            far = distance(weights.values(name[6:]), golden.values(name))
+            expect(far < ADAMW_LIMIT, f"{name} is {far:.2e} off")
+
+
+def check_contract(args, folder):
+    golden = json.loads((args.checkpoint / "golden.json").read_text())
+    sequences = {}
+    for i, (name, prompt) in enumerate(golden["prompts"].items()):
+        start = prompt["ids"][:40]
+        text = run(args.dsrun, "generate", args.artifact,
+                   f"--weights={args.checkpoint}", "--temperature=1",
+                   f"--seed={i}", "--max-tokens=24", "--ids",
+                   ",".join(map(str, start)))
+        drawn = [int(word) for word in re.findall(r"\d+", text)]
+        expect(len(drawn) > 0, f"no tokens drawn: {text}")
+        sequences[name] = start + drawn
+    ids = folder / "ids.json"
+    ids.write_text(json.dumps(sequences))
+    run(args.dsrun, "grad", args.artifact, f"--weights={args.checkpoint}",
+        f"--ids={ids}", f"--out={folder}/train.safetensors")
+    trained = Tensors(folder / "train.safetensors").values("log_probs")
+    for options in (["--chunk=1"], ["--chunk=7", "--batch"], ["--batch"],
+                    ["--chunk=1", "--batch", "--permute-pages",
+                     "--poison-free-pages"], ["--threads=1"]):
+        out = folder / "served.safetensors"
+        run(args.dsrun, "logits", args.artifact, f"--weights={args.checkpoint}",
+            f"--ids={ids}", f"--out={out}", "--log-probs", *options)
+        served = Tensors(out)
+        flat = b"".join(served.values(name + ".log_probs").tobytes()
+                        for name in sequences)
+        expect(flat == trained.tobytes(),
+               f"log-probabilities of {options} differ from training's")
+
+
+def check_resume(args, folder):
+    rng = random.Random(int(time.time()))
+    data = folder / "data.json"
+    data.write_text(json.dumps({
+        f"s{i}": [rng.randrange(200) for _ in range(rng.randrange(3, 300))]
+        for i in range(24)}))
+    common = [args.dsrun, "train", args.artifact,
+              f"--weights={args.checkpoint}", f"--ids={data}",
+              "--batch-tokens=8192", "--steps=40", "--lr=1e-3", "--warmup=3",
+              "--save-every=1"]
+    run(*common, f"--out={folder}/whole", "--threads=1")
+    killed = 0
+    command = [*common, f"--out={folder}/killed", "--threads=2"]
+    for _ in range(args.kills):
+        process = subprocess.Popen([str(c) for c in command],
+                                   stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=rng.uniform(0.05, 0.6))
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        if (folder / "killed" / "run.json").exists():
+            command = [args.dsrun, "train", f"--resume={folder}/killed"]
+    if not (folder / "killed" / "step-40").exists():
+        run(*command)
+    print(f"killed {killed} times")
+    expect(killed > 0, "the run was over before it could be killed")
+    for name in ("model.safetensors", "optimizer.safetensors"):
+        whole = (folder / "whole" / "step-40" / name).read_bytes()
+        expect((folder / "killed" / "step-40" / name).read_bytes() == whole,
+               f"{name} differs after resuming")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=["golden", "contract", "resume"])
+    parser.add_argument("--dsrun", required=True)
+    parser.add_argument("--artifact", required=True)
+    parser.add_argument("--checkpoint", required=True, type=pathlib.Path)
+    parser.add_argument("--kills", type=int, default=6)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        check = {"golden": check_golden, "contract": check_contract,
+                 "resume": check_resume}[args.part]
+        check(args, pathlib.Path(folder))
+
+
+main()
