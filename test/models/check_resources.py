@@ -3,10 +3,12 @@
     check_resources.py compile --dscc=FILE --folder=DIR
     check_resources.py memory --dscc=FILE --dsrun=FILE --folder=DIR
                               --record=smollm2.json
+    check_resources.py training --dscc=FILE --dsrun=FILE --folder=DIR
 
 compile  SmolLM2 in 3 s, the configurations of DeepSeek LLM 7B and 67B in 5 s
 memory   the peak of a run within 10 % of the plan of --emit=memory, and at most
          1.05 times weights and state plus 64 MiB
+training the same for steps of training, with all and with little kept
 Exit code 77 says that the folder of SmolLM2 could not be made.
 """
 
@@ -29,6 +31,12 @@ STEP_TOKENS = 512
 NEW_TOKENS = 8
 # name: (width, inner width, layers, heads, key heads)
 DEEPSEEK = {"7b": (4096, 11008, 30, 32, 32), "67b": (8192, 22016, 95, 64, 8)}
+
+
+# Runs a command and prints the peak of its memory in KiB.
+PEAK = """import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"""
 
 
 def deepseek_config(width, inner, layers, heads, key_heads):
@@ -75,7 +83,7 @@ def planned_bytes(text, tokens):
         return [float(n) for n in match.groups()]
     (weights,) = find(r"weights, packed\s+([0-9.]+) MiB")
     (per_token,) = find(r"state\s+([0-9]+) bytes per token")
-    by_tokens, by_rows, rest = find(r"arena\s+([0-9]+) T \+ ([0-9]+) R \+ ([0-9]+)")
+    by_tokens, by_rows, rest = find(r"arena of infer\s+([0-9]+) T \+ ([0-9]+) R \+ ([0-9]+)")
     arena = STEP_TOKENS * by_tokens + by_rows + rest
     return weights * MIB, tokens * per_token, arena
 
@@ -101,9 +109,46 @@ def check_memory(args, report, scratch):
         report.expect(peak < bar, f"{compute}: the bar is {bar / MIB:.1f} MiB")
 
 
+def training_plan(text, tokens):
+    """Bytes of a training step of `tokens` rows as --emit=memory says."""
+    def find(pattern):
+        match = re.search(pattern, text)
+        if not match:
+            sys.exit(f"expects {pattern} in the plan, found {text!r}")
+        return [float(n) for n in match.groups()]
+    (weights,) = find(r"weights, packed\s+([0-9.]+) MiB")
+    (copies,) = find(r"masters, moments, grads\s+([0-9.]+) MiB")
+    (per_token,) = find(r"state\s+([0-9]+) bytes per token")
+    by_tokens, by_rows, rest = find(
+        r"arena of train\s+([0-9]+) T \+ ([0-9]+) R \+ ([0-9]+)")
+    return ((weights + copies) * MIB + tokens * (per_token + by_tokens + by_rows)
+            + rest)
+
+
+def check_training(args, report, scratch):
+    config = (pathlib.Path(__file__).resolve().parents[2] / "models" / "configs"
+              / "llama-10m")
+    ids = scratch / "ids.json"
+    ids.write_text(json.dumps({f"s{i}": [(7 * i + j) % 2000 for j in range(513)]
+                               for i in range(8)}))
+    # The largest first: the peak is that of the largest process so far.
+    for keep in ([], ["--keep-activations=50000"]):
+        artifact = scratch / "model.so"
+        text = run(args.dscc, config, "--entry=infer,train", *keep,
+                   "--emit=memory")
+        run(args.dscc, config, "-o", artifact, "--entry=infer,train", *keep)
+        plan = training_plan(text, 4096)
+        done = run("/usr/bin/env", "python3", "-c", PEAK, args.dsrun, "train",
+                   artifact, "--init=random", f"--ids={ids}", "--steps=2")
+        peak = int(done.split()[-1]) * 1024
+        report.expect(abs(peak / plan - 1) < 0.1,
+                      f"training {keep}: peak {peak / MIB:.1f} MiB, plan "
+                      f"{plan / MIB:.1f} MiB")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("compile", "memory"))
+    parser.add_argument("part", choices=("compile", "memory", "training"))
     for name in ("dscc", "dsrun", "folder", "record"):
         parser.add_argument(f"--{name}")
     args = parser.parse_args()
@@ -112,7 +157,8 @@ def main():
         sys.exit(SKIPPED)
     report = Report()
     with tempfile.TemporaryDirectory() as scratch:
-        check = {"compile": check_compile, "memory": check_memory}[args.part]
+        check = {"compile": check_compile, "memory": check_memory,
+                 "training": check_training}[args.part]
         check(args, report, pathlib.Path(scratch))
     report.finish()
 
