@@ -18,12 +18,6 @@ namespace ds {
 
 using namespace ds;
 
-/// Returns a stem for a kernel's name: the last part of the weight's name.
-static StringRef getStem(Value weight, StringRef family) {
-  auto read = weight.getDefiningOp<GetWeightOp>();
-  return read ? getWeightStem(read.getWeight()) : family;
-}
-
 /// Returns the rows of a product's operand and, if they are selected, the seq
 /// that says which.
 static std::pair<Value, Value> findRows(Value input) {
@@ -62,7 +56,7 @@ struct FormLinear : OpRewritePattern<LinearOp> {
       types.push_back(getElement(bias));
     }
     auto kernel = KernelMatmulOp::create(rewriter, op.getLoc(), op.getType(),
-                                         getStem(op.getWeight(), "matmul"),
+                                         getKernelStem(op.getWeight(), "matmul"),
                                          input, op.getWeight(), extras, rows);
     RegionBuilder region(kernel.getEpilogue(), types, op.getLoc());
     Value sum = region.argument(0);
@@ -80,7 +74,7 @@ struct FormGatedLinear : OpRewritePattern<GatedLinearOp> {
                                 PatternRewriter &rewriter) const override {
     auto [input, rows] = findRows(op.getInput());
     auto kernel = KernelMatmulOp::create(
-        rewriter, op.getLoc(), op.getType(), getStem(op.getWeight(), "matmul"),
+        rewriter, op.getLoc(), op.getType(), getKernelStem(op.getWeight(), "matmul"),
         input, op.getWeight(), ValueRange(), rows, /*pair=*/true);
     Type f32 = rewriter.getF32Type(), element = getElement(op.getResult());
     RegionBuilder region(kernel.getEpilogue(), {f32, f32}, op.getLoc());
@@ -97,7 +91,7 @@ struct FormRmsNorm : OpRewritePattern<RmsNormOp> {
   LogicalResult matchAndRewrite(RmsNormOp op,
                                 PatternRewriter &rewriter) const override {
     auto kernel = KernelRowOp::create(
-        rewriter, op.getLoc(), op.getType(), getStem(op.getWeight(), "row"),
+        rewriter, op.getLoc(), op.getType(), getKernelStem(op.getWeight(), "row"),
         ValueRange{op.getInput(), op.getWeight()});
     fillRegion(op, kernel.getBody());
     rewriter.replaceOp(op, kernel);

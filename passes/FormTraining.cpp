@@ -11,11 +11,6 @@
 
 using namespace ds;
 
-static StringRef getStem(Value weight, StringRef family) {
-  auto read = weight.getDefiningOp<GetWeightOp>();
-  return read ? getWeightStem(read.getWeight()) : family;
-}
-
 //===----------------------------------------------------------------------===//
 // Rows and elements
 //===----------------------------------------------------------------------===//
@@ -29,7 +24,7 @@ struct FormRmsNormBackward : OpRewritePattern<RmsNormBackwardOp> {
                                 PatternRewriter &rewriter) const override {
     auto kernel = KernelRowOp::create(
         rewriter, op.getLoc(), op.getResultTypes(),
-        (getStem(op.getWeight(), "row") + "_backward").str(),
+        (getKernelStem(op.getWeight(), "row") + "_backward").str(),
         ValueRange{op.getInput(), op.getWeight(), op.getOutputGradient()});
     RegionBuilder region(kernel.getBody(),
                          {getElement(op.getInput()), getElement(op.getWeight()),
@@ -64,16 +59,18 @@ std::pair<Value, Value> swigluBackward(RegionBuilder &region, Value gate,
   return {region.mul(region.mul(dz, up), slope), region.mul(dz, silu)};
 }
 
-struct FormSwigluBackward : OpRewritePattern<SwigluBackwardOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(SwigluBackwardOp op,
+/// Of gate and up apart, or side by side in pairs.
+template <typename Op> struct FormSwigluGradient : OpRewritePattern<Op> {
+  using OpRewritePattern<Op>::OpRewritePattern;
+  LogicalResult matchAndRewrite(Op op,
                                 PatternRewriter &rewriter) const override {
+    bool pairs = std::is_same_v<Op, SwigluPairsBackwardOp>;
     auto kernel = KernelElementwiseOp::create(
-        rewriter, op.getLoc(), op.getResultTypes(), "swiglu_backward",
-        op->getOperands());
-    Type element = getElement(op.getResult(0));
-    RegionBuilder region(kernel.getBody(),
-                         SmallVector<Type>(3, element), op.getLoc());
+        rewriter, op.getLoc(), op->getResultTypes(), "swiglu_backward",
+        op->getOperands(), pairs);
+    Type element = getElement(op->getResult(0));
+    RegionBuilder region(kernel.getBody(), SmallVector<Type>(3, element),
+                         op.getLoc());
     auto [gate, up] = swigluBackward(
         region, region.widen(region.argument(0)),
         region.widen(region.argument(1)), region.widen(region.argument(2)));
@@ -122,25 +119,6 @@ struct FormSwigluPairs : OpRewritePattern<SwigluPairsOp> {
   }
 };
 
-struct FormSwigluPairsBackward : OpRewritePattern<SwigluPairsBackwardOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(SwigluPairsBackwardOp op,
-                                PatternRewriter &rewriter) const override {
-    auto kernel = KernelElementwiseOp::create(
-        rewriter, op.getLoc(), op->getResultTypes(), "swiglu_backward",
-        op->getOperands(), /*pairs=*/true);
-    Type element = getElement(op->getResult(0));
-    RegionBuilder region(kernel.getBody(), SmallVector<Type>(3, element),
-                         op.getLoc());
-    auto [gate, up] = swigluBackward(
-        region, region.widen(region.argument(0)),
-        region.widen(region.argument(1)), region.widen(region.argument(2)));
-    region.yield({region.round(gate, element), region.round(up, element)});
-    rewriter.replaceOp(op, kernel);
-    return success();
-  }
-};
-
 //===----------------------------------------------------------------------===//
 // Gradients of weights
 //===----------------------------------------------------------------------===//
@@ -151,7 +129,7 @@ struct FormLinearT : OpRewritePattern<LinearTOp> {
                                 PatternRewriter &rewriter) const override {
     auto kernel = KernelMatmulOp::create(
         rewriter, op.getLoc(), op.getType(),
-        (getStem(op.getWeight(), "matmul") + "_backward").str(), op.getInput(),
+        (getKernelStem(op.getWeight(), "matmul") + "_backward").str(), op.getInput(),
         op.getWeight(), ValueRange(), Value(), /*pair=*/false,
         /*transposed=*/true);
     RegionBuilder region(kernel.getEpilogue(), rewriter.getF32Type(),
@@ -442,8 +420,8 @@ void ds::formWindows(ModuleOp module) {
 
 void ds::addTrainingPatterns(RewritePatternSet &patterns) {
   patterns.add<FormLinearT, FormAccumulateOuter, FormRmsNormBackward,
-               FormSwigluBackward, FormSelectLess, FormSwigluPairs,
-               FormSwigluPairsBackward, FormAccumulateColumns,
+               FormSwigluGradient<SwigluBackwardOp>, FormSelectLess, FormSwigluPairs,
+               FormSwigluGradient<SwigluPairsBackwardOp>, FormAccumulateColumns,
                FormAccumulateNorm, FormAccumulateEmbedding, FormAttendBackward,
                FormScatterRows, FormStopGradient, FormLogProb,
                FormLogProbBackward, FormAdamw, FormSquareSum>(

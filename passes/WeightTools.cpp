@@ -31,6 +31,11 @@ bool ds::areTrainedAlike(WeightOp a, WeightOp b) {
          a.getFrozen() == b.getFrozen();
 }
 
+StringRef ds::getKernelStem(Value weight, StringRef family) {
+  auto read = weight.getDefiningOp<GetWeightOp>();
+  return read ? getWeightStem(read.getWeight()) : family;
+}
+
 StringRef ds::getWeightStem(StringRef name) {
   size_t dot = name.rfind('.');
   return dot == StringRef::npos ? name : name.drop_front(dot + 1);

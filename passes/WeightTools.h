@@ -42,5 +42,9 @@ unsigned removeDeadWeights(ModuleOp module);
 /// Returns the last component of a weight's name: "q" of "layer.attention.q".
 StringRef getWeightStem(StringRef name);
 
+/// Returns a stem for the name of a kernel that reads `weight`: that of the
+/// weight's name, or `family`.
+StringRef getKernelStem(Value weight, StringRef family);
+
 } // namespace ds
 #endif

@@ -31,23 +31,32 @@ void SessionOptions::declare(CommandLine &line) {
             "fill pages of state that are free with NaN");
 }
 
+Result<std::unique_ptr<Artifact>>
+ds::tool::openArtifact(const std::string &path, const std::string &variant) {
+  ArtifactOptions how;
+  how.variant = variant;
+  const char *fromEnvironment = getenv("DS_VARIANT");
+  if (how.variant.empty() && fromEnvironment)
+    how.variant = fromEnvironment;
+  return Artifact::open(path, how);
+}
+
+std::unique_ptr<ThreadPool> ds::tool::makePool(int64_t threads) {
+  int count = static_cast<int>(std::min<int64_t>(threads, 1024));
+  return std::make_unique<ThreadPool>(count ? count : countCpus());
+}
+
 Result<std::unique_ptr<Session>> Session::open(const SessionOptions &options,
                                                int64_t outputs) {
   if (options.weights.empty())
     return failure("expects --weights=DIR, the folder of the model");
   std::unique_ptr<Session> session(new Session);
   session->options = options;
-  ArtifactOptions how;
-  how.variant = options.variant;
-  const char *fromEnvironment = getenv("DS_VARIANT");
-  if (how.variant.empty() && fromEnvironment)
-    how.variant = fromEnvironment;
-  auto artifact = Artifact::open(options.artifact, how);
+  auto artifact = openArtifact(options.artifact, options.variant);
   if (!artifact)
     return artifact.takeError();
   session->artifact = std::move(*artifact);
-  int threads = static_cast<int>(std::min<int64_t>(options.threads, 1024));
-  session->pool.reset(new ThreadPool(threads ? threads : countCpus()));
+  session->pool = makePool(options.threads);
   Progress progress("loading", "GB");
   auto weights = Weights::load(session->manifest(), options.weights,
                                *session->pool, [&](int64_t done, int64_t all) {

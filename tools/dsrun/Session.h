@@ -20,6 +20,14 @@ struct SessionOptions {
   void declare(CommandLine &line);
 };
 
+/// Opens the artifact at `path` with `variant`, or that of the environment's
+/// DS_VARIANT, or the best that this CPU runs.
+Result<std::unique_ptr<runtime::Artifact>>
+openArtifact(const std::string &path, const std::string &variant);
+
+/// Returns a pool of `threads` threads; 0: one for each CPU.
+std::unique_ptr<runtime::ThreadPool> makePool(int64_t threads);
+
 /// An open artifact, its weights, threads, engine and state.
 class Session {
 public:

@@ -1,12 +1,11 @@
 //===- TrainSession.cpp - An artifact that trains -------------------------===//
 #include "tools/dsrun/TrainSession.h"
-#include "runtime/Cpu.h"
 #include "runtime/Pack.h"
 #include "runtime/text/Sampler.h"
+#include "tools/dsrun/Session.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 using namespace ds::tool;
 using namespace ds::runtime;
@@ -34,17 +33,11 @@ TrainSession::open(const TrainSessionOptions &options, int64_t tokens,
   if (random == !options.weights.empty())
     return failure("expects --weights=DIR or --init=random");
   std::unique_ptr<TrainSession> session(new TrainSession);
-  ArtifactOptions how;
-  how.variant = options.variant;
-  const char *fromEnvironment = getenv("DS_VARIANT");
-  if (how.variant.empty() && fromEnvironment)
-    how.variant = fromEnvironment;
-  auto artifact = Artifact::open(options.artifact, how);
+  auto artifact = openArtifact(options.artifact, options.variant);
   if (!artifact)
     return artifact.takeError();
   session->artifact = std::move(*artifact);
-  int threads = static_cast<int>(std::min<int64_t>(options.threads, 1024));
-  session->pool.reset(new ThreadPool(threads ? threads : countCpus()));
+  session->pool = makePool(options.threads);
   auto trainer =
       Trainer::create(*session->artifact, *session->pool, tokens);
   if (!trainer)
