@@ -3,12 +3,16 @@
     check_train.py golden   --dsrun=FILE --artifact=SO --checkpoint=DIR
     check_train.py contract --dsrun=FILE --artifact=SO --checkpoint=DIR
     check_train.py resume   --dsrun=FILE --artifact=SO --checkpoint=DIR
+    check_train.py learns   --dsrun=FILE --artifact=SO --checkpoint=CONFIG
 
 golden:   loss, log-probabilities and gradients of the packed batch, and what
           three steps of AdamW make of the weights, in f32.
 contract: log-probabilities that serving gives, decoding token by token, in
           chunks or in a batch, equal those of a training step to the bit; the
           tokens are drawn at temperature 1.
+learns:   a model of 10 M parameters, from random weights, on the text that ships
+          with it: the loss falls from that of a uniform guess to that of
+          knowing how often each token comes.
 resume:   a run that is killed at random moments and goes on ends with the bytes
           of one that never was, on one thread and on two.
 """
@@ -130,6 +134,25 @@ def check_contract(args, folder):
                f"log-probabilities of {options} differ from training's")
 
 
+def check_learns(args, folder):
+    text = args.checkpoint.parents[1] / "text" / "shakespeare.txt"
+    run(args.dsrun, "train", args.artifact, "--init=random",
+        f"--tokenizer={args.checkpoint}", f"--data={text}",
+        f"--out={folder}/run", "--steps=24", "--batch-tokens=1024",
+        "--lr=2e-3", "--warmup=4", "--seed=1", "--save-every=24")
+    lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    last = sum(losses[-4:]) / 4
+    print(f"loss {losses[0]:.3f}, at the end {last:.3f}")
+    # ln(2048) is 7.62; the distribution of tokens alone gives about 6.3.
+    expect(7.5 < losses[0] < 8.0, f"begins at {losses[0]}")
+    expect(last < 6.6, f"ends at {last}")
+    text = run(args.dsrun, "generate", args.artifact,
+               f"--weights={folder}/run/step-24", "--prompt=ROMEO:",
+               "--max-tokens=24", "--temperature=0.8", "--seed=2")
+    expect(re.search("[a-z]", text), f"expects words, got {text!r}")
+
+
 def check_resume(args, folder):
     rng = random.Random(int(time.time()))
     data = folder / "data.json"
@@ -168,7 +191,8 @@ def check_resume(args, folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["golden", "contract", "resume"])
+    parser.add_argument("part", choices=["golden", "contract", "resume",
+                                         "learns"])
     parser.add_argument("--dsrun", required=True)
     parser.add_argument("--artifact", required=True)
     parser.add_argument("--checkpoint", required=True, type=pathlib.Path)
@@ -176,7 +200,7 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         check = {"golden": check_golden, "contract": check_contract,
-                 "resume": check_resume}[args.part]
+                 "resume": check_resume, "learns": check_learns}[args.part]
         check(args, pathlib.Path(folder))
 
 
