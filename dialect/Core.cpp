@@ -20,21 +20,40 @@ static double rowBytes(Value value, int64_t rows) {
          getElementBytes(type.getElementType());
 }
 
-/// Checks that `weight` is [N, K] for an input of K columns.
+/// Checks that `weight` is [N, K], or [experts, N, K] with a routing, for an
+/// input of K columns.
 static LogicalResult verifyProduct(Operation *op, Value input, Value weight,
-                                   int64_t outputs) {
+                                   int64_t outputs, Value routing,
+                                   bool gathered) {
   auto type = cast<RankedTensorType>(weight.getType());
-  if (type.getRank() != 2)
-    return op->emitOpError() << "expects a weight of rank 2, got " << type;
-  if (type.getDimSize(1) != columns(input))
+  int64_t rank = routing ? 3 : 2;
+  if (type.getRank() != rank)
     return op->emitOpError()
-           << "expects the weight's columns (" << type.getDimSize(1)
-           << ") to be the input's (" << columns(input) << ")";
-  if (type.getDimSize(0) != outputs)
-    return op->emitOpError()
-           << "expects the weight's rows (" << type.getDimSize(0)
-           << ") to match the result (" << outputs << ")";
+           << "expects a weight of rank " << rank << ", got " << type;
+  ArrayRef<int64_t> shape = type.getShape().take_back(2);
+  if (shape[1] != columns(input))
+    return op->emitOpError() << "expects the weight's columns (" << shape[1]
+                             << ") to be the input's (" << columns(input)
+                             << ")";
+  if (shape[0] != outputs)
+    return op->emitOpError() << "expects the weight's rows (" << shape[0]
+                             << ") to match the result (" << outputs << ")";
+  if (gathered && !routing)
+    return op->emitOpError() << "expects a routing to gather by";
+  if (!routing)
+    return success();
+  int64_t experts = cast<RoutingType>(routing.getType()).getExperts();
+  if (type.getDimSize(0) != experts)
+    return op->emitOpError() << "expects a weight of " << experts
+                             << " experts, got " << type;
   return success();
+}
+
+/// Rows of a product: routed ones, or as many as the input has.
+static StringRef getProductRows(Value input, Value routing) {
+  if (routing)
+    return cast<RoutingType>(routing.getType()).getRowSymbol();
+  return getRowSymbolOf(input);
 }
 
 LogicalResult EmbeddingOp::verify() {
@@ -60,16 +79,42 @@ LogicalResult LinearOp::verify() {
     if (type.getRank() != 1 || type.getDimSize(0) != columns(getResult()))
       return emitOpError() << "expects a bias of " << columns(getResult())
                            << " elements, got " << type;
+    if (getRouting())
+      return emitOpError() << "expects no bias of routed rows";
   }
-  return verifyProduct(*this, getInput(), getWeight(), columns(getResult()));
+  return verifyProduct(*this, getInput(), getWeight(), columns(getResult()),
+                       getRouting(), getGathered());
 }
 
-static Cost productCost(Value input, Value weight, Value result, int64_t rows) {
+StringRef LinearOp::getResultRows(unsigned) {
+  return getProductRows(getInput(), getRouting());
+}
+
+StringRef GatedLinearOp::getResultRows(unsigned) {
+  return getProductRows(getInput(), getRouting());
+}
+
+StringRef LinearTOp::getResultRows(unsigned) {
+  return getProductRows(getInput(), getRouting());
+}
+
+StringRef SelectRowsOp::getResultRows(unsigned) { return "R"; }
+
+StringRef ScatterRowsOp::getResultRows(unsigned) { return "T"; }
+
+static Cost productCost(Value input, Value weight, Value result, int64_t rows,
+                        Value routing = {}) {
   Cost cost;
   auto type = cast<RankedTensorType>(weight.getType());
-  cost.flops = 2.0 * static_cast<double>(rows) *
-               static_cast<double>(type.getNumElements());
+  auto elements = static_cast<double>(type.getNumElements());
   cost.weightBytes = bytes(type);
+  if (routing) { // Rows of few tokens go to experts of their own.
+    rows *= cast<RoutingType>(routing.getType()).getPicks();
+    auto experts = static_cast<double>(type.getDimSize(0));
+    elements /= experts;
+    cost.weightBytes *= std::min(1.0, static_cast<double>(rows) / experts);
+  }
+  cost.flops = 2.0 * static_cast<double>(rows) * elements;
   cost.activationBytes = rowBytes(input, rows) + rowBytes(result, rows);
   return cost;
 }
@@ -77,16 +122,17 @@ static Cost productCost(Value input, Value weight, Value result, int64_t rows) {
 Cost LinearOp::getCost(StepShape step) {
   bool selected = getInput().getDefiningOp<SelectRowsOp>() != nullptr;
   return productCost(getInput(), getWeight(), getResult(),
-                     selected ? step.rows : step.tokens);
+                     selected ? step.rows : step.tokens, getRouting());
 }
 
 LogicalResult GatedLinearOp::verify() {
-  return verifyProduct(*this, getInput(), getWeight(),
-                       2 * columns(getResult()));
+  return verifyProduct(*this, getInput(), getWeight(), 2 * columns(getResult()),
+                       getRouting(), getGathered());
 }
 
 Cost GatedLinearOp::getCost(StepShape step) {
-  return productCost(getInput(), getWeight(), getResult(), step.tokens);
+  return productCost(getInput(), getWeight(), getResult(), step.tokens,
+                     getRouting());
 }
 
 LogicalResult RmsNormOp::verify() {

@@ -21,7 +21,8 @@ def EmbeddingOp : Ds_Op<"embedding", [Pure,
   let hasVerifier = 1;
 }
 
-def LinearOp : Ds_Op<"linear", [Pure,
+def LinearOp : Ds_Op<"linear", [Pure, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "x W^T + b";
@@ -30,37 +31,61 @@ def LinearOp : Ds_Op<"linear", [Pure,
     taken in f32 over K in order, the bias added in f32, and the result
     rounded once to its element type.
 
+    With `routed`, W is [experts, N, K] and the result has routed rows, each the
+    product with its expert's matrix. x has routed rows or, with `gathered`, a
+    row for each token, which its picks share. DeepSeekMoE, arXiv 2401.06066,
+    eq. 3.
+
     ```mlir
     %y = ds.linear %x, %w : (tensor<?x64xbf16>, tensor<96x64xbf16>) -> tensor<?x96xbf16>
+    %z = ds.linear %x, %we routed %r : !ds.routing<experts = 16, picks = 3> gathered
+        : (tensor<?x64xbf16>, tensor<16x32x64xbf16>) -> tensor<?x32xbf16>
     ```
   }];
   let arguments = (ins Ds_Matrix:$input, Ds_WeightTensor:$weight,
-                       Optional<Ds_WeightTensor>:$bias);
+                       Optional<Ds_WeightTensor>:$bias,
+                       Optional<Ds_RoutingType>:$routing, UnitAttr:$gathered);
   let results = (outs Ds_Matrix:$result);
   let assemblyFormat = [{
-    $input `,` $weight (`bias` $bias^)? attr-dict `:`
-    `(` type($input) `,` type($weight) (`,` type($bias)^)? `)` `->` type($result)
+    $input `,` $weight (`bias` $bias^)?
+    (`routed` $routing^ `:` type($routing) (`gathered` $gathered^)?)? attr-dict
+    `:` `(` type($input) `,` type($weight) (`,` type($bias)^)? `)` `->`
+    type($result)
   }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input,
+      "::mlir::Value":$weight, CArg<"::mlir::Value", "{}">:$bias), [{
+    build($_builder, $_state, result, input, weight, bias, ::mlir::Value(),
+          false);
+  }]>];
   let hasVerifier = 1;
 }
 
 def GatedLinearOp : Ds_Op<"gated_linear", [Pure,
+    DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DecompositionInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "silu(x Wg^T) * (x Wu^T) in one product";
   let description = [{
     The weight holds gate rows, then up rows, and is declared `paired`. Both
     products are rounded to the result's element type before SwiGLU, as the
-    separate operations would.
+    separate operations would. `routed` is as in `ds.linear`.
 
     ```mlir
     %y = ds.gated_linear %x, %w : (tensor<?x64xbf16>, tensor<352x64xbf16>) -> tensor<?x176xbf16>
     ```
   }];
-  let arguments = (ins Ds_Matrix:$input, Ds_WeightTensor:$weight);
+  let arguments = (ins Ds_Matrix:$input, Ds_WeightTensor:$weight,
+                       Optional<Ds_RoutingType>:$routing, UnitAttr:$gathered);
   let results = (outs Ds_Matrix:$result);
-  let assemblyFormat =
-      "$input `,` $weight attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    $input `,` $weight
+    (`routed` $routing^ `:` type($routing) (`gathered` $gathered^)?)? attr-dict
+    `:` `(` type($input) `,` type($weight) `)` `->` type($result)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input,
+      "::mlir::Value":$weight), [{
+    build($_builder, $_state, result, input, weight, ::mlir::Value(), false);
+  }]>];
   let hasVerifier = 1;
 }
 
@@ -101,6 +126,7 @@ def SwigluOp : Ds_Op<"swiglu", [Pure, SameOperandsAndResultType,
 }
 
 def SelectRowsOp : Ds_Op<"select_rows", [Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "The rows whose logits are asked for";
   let description = [{

@@ -24,7 +24,7 @@ Value ds::getGradientMemory(OpBuilder &builder, Value weight) {
       read, read.getWeightAttr());
   if (declared.getFrozen())
     return {};
-  auto type = cast<RankedTensorType>(declared.getType());
+  RankedTensorType type = getValueType(declared);
   return GetGradientOp::create(builder, read.getLoc(),
                                type.clone(builder.getF32Type()),
                                read.getWeight());

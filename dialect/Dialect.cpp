@@ -46,6 +46,19 @@ LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
+LogicalResult RoutingType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                  int64_t experts, int64_t picks) {
+  if (picks <= 0 || experts < picks)
+    return emitError() << "expects at least one pick and at most as many as "
+                       << "experts, got " << picks << " of " << experts;
+  return success();
+}
+
+StringRef RoutingType::getRowSymbol() const {
+  // Attributes live as long as the context.
+  return StringAttr::get(getContext(), "T*" + Twine(getPicks())).getValue();
+}
+
 int64_t StateType::getWidth() const {
   int64_t width = 1;
   for (int64_t dim : getShape())

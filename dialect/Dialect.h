@@ -23,6 +23,9 @@ struct Cost {
   double activationBytes = 0; ///< Bytes of activations read and written.
   double stateBytes = 0;      ///< Bytes of state read and written.
 };
+/// Returns the symbol of the rows of `op`'s matrix results: those of its first
+/// matrix operand, or those of its sequences where it has none.
+llvm::StringRef findRowSymbol(Operation *op);
 } // namespace ds
 
 #include "dialect/DsDialect.h.inc"
@@ -57,8 +60,8 @@ constexpr llvm::StringLiteral kAllTargetsAttr = "ds.all_targets";
 
 /// Argument attribute of an entry's state or input, a string: its name.
 constexpr llvm::StringLiteral kNameAttr = "ds.name";
-/// Argument attribute of a matrix, a string: its rows, "T" if there is none, or
-/// "R", the rows whose logits are asked for.
+/// Argument attribute of a matrix, a string: the symbol of its rows (see
+/// KernelInterface), "T" if there is none.
 constexpr llvm::StringLiteral kRowsAttr = "ds.rows";
 /// Operation attribute of a planned module: the buffers that hold the
 /// operation's tensor results.
@@ -79,6 +82,10 @@ llvm::SmallVector<double> getRopeFrequencies(RopeAttr rope);
 
 /// Registers ds and the dialects that its modules go through.
 void registerToolDialects(DialectRegistry &registry);
+
+/// Returns the type of what operations see of `weight`: as declared, but that
+/// groups of rows are padded.
+RankedTensorType getValueType(WeightOp weight);
 
 /// Returns the type that a kernel sees of `weight`: with a layout, the
 /// element type is the layout's.

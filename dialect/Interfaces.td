@@ -40,6 +40,18 @@ def DifferentiableInterface : OpInterface<"DifferentiableInterface"> {
          "::mlir::ValueRange":$resultGradients)>];
 }
 
+def RowsInterface : OpInterface<"RowsInterface"> {
+  let cppNamespace = "::ds";
+  let description = [{
+    An operation whose matrix results have other rows than its first matrix
+    operand, or than its sequences where it has none.
+  }];
+  let methods = [InterfaceMethod<
+    "Returns the symbol of the rows of result `index`, as "
+    "KernelInterface::getRowSymbol does.",
+    "::llvm::StringRef", "getResultRows", (ins "unsigned":$index)>];
+}
+
 def KernelInterface : OpInterface<"KernelInterface"> {
   let cppNamespace = "::ds";
   let description = [{
@@ -53,10 +65,11 @@ def KernelInterface : OpInterface<"KernelInterface"> {
         return $_op.getSymName();
       }]>,
     InterfaceMethod<"Returns the symbol of rows that the tensor result has: "
-      "\"T\" tokens or \"R\" rows whose logits are asked for. A launch has "
-      "as many rows.",
+      "\"T\" tokens, \"R\" rows whose logits are asked for, \"P\" prompt "
+      "tokens, \"G\" generated tokens, \"E\" expanded positions, or a "
+      "multiple, \"T*6\". A launch has as many rows.",
       "::llvm::StringRef", "getRowSymbol", (ins), [{}], [{
-        return "T";
+        return ::ds::findRowSymbol($_op);
       }]>,
     InterfaceMethod<"Returns whether result `i` may share operand `j`'s "
       "memory when that operand dies here.",

@@ -78,10 +78,40 @@ static LogicalResult verifyInput(Operation *op, Value input, Value result) {
   return success();
 }
 
+/// Returns the symbol of the rows of a view of the sequences.
+static StringRef getSeqRows(Value seq) {
+  auto view = seq.getDefiningOp<ViewSeqOp>();
+  if (!view)
+    return "T";
+  switch (view.getRows()) {
+  case SeqRows::Prompt:
+    return "P";
+  case SeqRows::Generated:
+    return "G";
+  case SeqRows::Expanded:
+    return "E";
+  }
+  llvm_unreachable("covered switch");
+}
+
+StringRef ds::findRowSymbol(Operation *op) {
+  for (Value operand : op->getOperands()) {
+    auto type = dyn_cast<RankedTensorType>(operand.getType());
+    if (type && type.getRank() == 2 && type.isDynamicDim(0))
+      return getRowSymbolOf(operand);
+  }
+  for (Value operand : op->getOperands())
+    if (isa<SeqType>(operand.getType()))
+      return getSeqRows(operand);
+  return "T";
+}
+
 StringRef ds::getRowSymbolOf(Value matrix) {
   Operation *op = matrix.getDefiningOp();
   if (auto kernel = dyn_cast_or_null<KernelInterface>(op))
     return kernel.getRowSymbol();
+  if (auto rows = dyn_cast_or_null<RowsInterface>(op))
+    return rows.getResultRows(cast<OpResult>(matrix).getResultNumber());
   if (auto argument = dyn_cast<BlockArgument>(matrix)) {
     auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
     auto rows = function ? function.getArgAttrOfType<StringAttr>(
@@ -89,7 +119,9 @@ StringRef ds::getRowSymbolOf(Value matrix) {
                          : StringAttr();
     return rows ? rows.getValue() : "T";
   }
-  return isa_and_nonnull<SelectRowsOp, RunRowsOp, RowInputOp, FillOp>(op) ? "R" : "T";
+  if (isa_and_nonnull<RunRowsOp, RowInputOp, FillOp>(op))
+    return "R";
+  return op ? findRowSymbol(op) : "T";
 }
 
 StringRef kernel::getInputRows(ValueRange inputs) {
@@ -111,7 +143,77 @@ LogicalResult kernel::verifyRows(Operation *op, ValueRange inputs,
 }
 
 int64_t kernel::countRows(KernelInterface op, StepShape step) {
-  return op.getRowSymbol() == "R" ? step.rows : step.tokens;
+  return kernel::countRows(op.getRowSymbol(), step);
+}
+
+int64_t kernel::countRows(StringRef symbol, StepShape step) {
+  auto [rows, times] = symbol.split('*');
+  int64_t factor = 1;
+  times.getAsInteger(10, factor);
+  return factor * (rows == "R" ? step.rows : step.tokens);
+}
+
+LogicalResult kernel::verifyMatrices(Operation *op, StringRef name,
+                                     Value value, int64_t rows, int64_t columns,
+                                     Value routing) {
+  RankedTensorType type = typeOf(value);
+  if (type.getRank() != (routing ? 3 : 2))
+    return op->emitOpError() << "expects a " << name << " of rank "
+                             << (routing ? 3 : 2) << ", got " << type;
+  ArrayRef<int64_t> shape = type.getShape().take_back(2);
+  if (shape[0] != rows)
+    return op->emitOpError() << "expects a " << name << " of " << rows
+                             << " rows, got " << type;
+  if (shape[1] != columns)
+    return op->emitOpError() << "expects a " << name << " of " << columns
+                             << " columns, got " << type;
+  if (routing) {
+    auto routed = cast<RoutingType>(routing.getType());
+    if (type.getDimSize(0) != routed.getExperts())
+      return op->emitOpError() << "expects a " << name << " of "
+                               << routed.getExperts() << " experts, got "
+                               << type;
+  }
+  return success();
+}
+
+LogicalResult kernel::verifyHeads(Operation *op, HeadsAttr heads, Value input,
+                                  Value weight, Value result, bool transposed) {
+  RankedTensorType matrix = typeOf(weight);
+  if (matrix.getRank() != 2)
+    return op->emitOpError() << "expects a weight of rank 2, got " << matrix;
+  int64_t last = heads.getCount() - 1;
+  int64_t inputColumns =
+      transposed ? heads.getRows() : matrix.getDimSize(1);
+  int64_t resultColumns =
+      transposed ? matrix.getDimSize(1) : heads.getRows();
+  if (heads.getInputBegin() + last * heads.getInputStride() + inputColumns >
+      typeOf(input).getDimSize(1))
+    return op->emitOpError() << "expects the heads' columns to lie within "
+                             << typeOf(input);
+  if (heads.getWeightBegin() + last * heads.getWeightStride() +
+          heads.getRows() >
+      matrix.getDimSize(0))
+    return op->emitOpError() << "expects the heads' rows to lie within "
+                             << matrix;
+  if (last * heads.getResultStride() + resultColumns !=
+      typeOf(result).getDimSize(1))
+    return op->emitOpError() << "expects the heads to fill " << typeOf(result);
+  return success();
+}
+
+LogicalResult HeadsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                int64_t count, int64_t inputBegin,
+                                int64_t inputStride, int64_t weightBegin,
+                                int64_t weightStride, int64_t rows,
+                                int64_t resultStride) {
+  if (count <= 0 || rows <= 0 || inputBegin < 0 || inputStride <= 0 ||
+      weightBegin < 0 || weightStride < rows || resultStride <= 0)
+    return emitError() << "expects heads, rows and strides to be positive";
+  if (weightBegin % 32 || weightStride % 32)
+    return emitError() << "expects every head's rows to begin at a multiple of "
+                       << "32";
+  return success();
 }
 
 LogicalResult KernelMatmulOp::verify() {
@@ -127,12 +229,19 @@ LogicalResult KernelMatmulOp::verify() {
                            << "transposed weight";
     std::swap(outputs, depth);
   }
-  if (typeOf(getWeight()).getDimSize(0) != outputs)
-    return emitOpError() << "expects a weight of " << outputs << " rows, got "
-                         << typeOf(getWeight());
-  if (typeOf(getWeight()).getDimSize(1) != depth)
-    return emitOpError() << "expects a weight of " << depth
-                         << " columns, got " << typeOf(getWeight());
+  if (getHeads()) {
+    if (getPair() || getRows() || getRouting())
+      return emitOpError() << "expects no pairs, no chosen and no routed rows "
+                           << "of a product for each head";
+    if (failed(verifyHeads(*this, *getHeads(), getA(), getWeight(), getResult(),
+                           getTransposed())))
+      return failure();
+  } else if (failed(verifyMatrices(*this, "weight", getWeight(), outputs, depth,
+                                   getRouting()))) {
+    return failure();
+  }
+  if (getGathered() && !getRouting())
+    return emitOpError() << "expects a routing to gather by";
   for (Value extra : getExtras())
     if (failed(verifyInput(*this, extra, getResult())))
       return failure();
@@ -145,9 +254,18 @@ LogicalResult KernelMatmulOp::verify() {
 Cost KernelMatmulOp::getCost(StepShape step) {
   Cost cost;
   int64_t rows = countRows(*this, step);
-  cost.flops = 2.0 * static_cast<double>(rows) *
-               static_cast<double>(typeOf(getWeight()).getNumElements());
+  auto elements = static_cast<double>(typeOf(getWeight()).getNumElements());
   cost.weightBytes = valueBytes(getWeight(), rows);
+  if (getRouting()) { // Rows of few tokens go to experts of their own.
+    auto experts = static_cast<double>(typeOf(getWeight()).getDimSize(0));
+    elements /= experts;
+    cost.weightBytes *= std::min(1.0, static_cast<double>(rows) / experts);
+  }
+  if (getHeads())
+    elements = static_cast<double>(getHeads()->getCount() *
+                                   getHeads()->getRows() *
+                                   typeOf(getWeight()).getDimSize(1));
+  cost.flops = 2.0 * static_cast<double>(rows) * elements;
   cost.activationBytes =
       valueBytes(getA(), rows) + valueBytes(getResult(), rows);
   for (Value extra : getExtras())
@@ -156,6 +274,8 @@ Cost KernelMatmulOp::getCost(StepShape step) {
 }
 
 StringRef KernelMatmulOp::getRowSymbol() {
+  if (getRouting())
+    return cast<RoutingType>(getRouting().getType()).getRowSymbol();
   return getRows() ? "R" : getRowSymbolOf(getA());
 }
 

@@ -60,7 +60,12 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [Pure, AttrSizedOperandSegments, Isol
     operand, in its own element type: a vector [N] gives its column, a matrix
     [M, N] its element. It yields the value to store.
 
-    Operand order of the launch: a, weight, extras, rows.
+    With `routed`, the weight is [experts, N, K] and the launch has routed rows,
+    each with its expert's matrix; `gathered` says that a has a row for each
+    token. With `heads`, every head has a product of its own: of the columns of
+    a row, with rows of the weight as they are packed.
+
+    Operand order of the launch: a, weight, extras, rows, routing.
 
     ```mlir
     %y = ds.kernel.matmul @add %a, %w extras(%x : tensor<?x96xf32>)
@@ -74,16 +79,27 @@ def KernelMatmulOp : Ds_KernelOp<"matmul", [Pure, AttrSizedOperandSegments, Isol
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$a,
                        Ds_WeightTensor:$weight,
                        Variadic<AnyRankedTensor>:$extras,
-                       Optional<Ds_SeqType>:$rows, UnitAttr:$pair,
-                       UnitAttr:$transposed);
+                       Optional<Ds_SeqType>:$rows,
+                       Optional<Ds_RoutingType>:$routing, UnitAttr:$pair,
+                       UnitAttr:$transposed, UnitAttr:$gathered,
+                       OptionalAttr<Ds_HeadsAttr>:$heads);
   let results = (outs Ds_Matrix:$result);
   let regions = (region SizedRegion<1>:$epilogue);
   let hasCanonicalizeMethod = 1;
   let assemblyFormat = [{
     $sym_name $a `,` $weight (`extras` `(` $extras^ `:` type($extras) `)`)?
-    (`rows` $rows^)? (`pair` $pair^)? (`transposed` $transposed^)? attr-dict `:`
-    `(` type($a) `,` type($weight) `)` `->` type($result) $epilogue
+    (`rows` $rows^)?
+    (`routed` $routing^ `:` type($routing) (`gathered` $gathered^)?)?
+    (`pair` $pair^)? (`transposed` $transposed^)? (`heads` $heads^)? attr-dict
+    `:` `(` type($a) `,` type($weight) `)` `->` type($result) $epilogue
   }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result,
+      "::llvm::StringRef":$symName, "::mlir::Value":$a, "::mlir::Value":$weight,
+      "::mlir::ValueRange":$extras, "::mlir::Value":$rows,
+      CArg<"bool", "false">:$pair, CArg<"bool", "false">:$transposed), [{
+    build($_builder, $_state, result, symName, a, weight, extras, rows,
+          ::mlir::Value(), pair, transposed, false, ::ds::HeadsAttr());
+  }]>];
 }
 
 def KernelRowOp : Ds_KernelOp<"row", [Pure, IsolatedFromAbove,

@@ -32,10 +32,23 @@ LogicalResult verifyRows(Operation *op, ValueRange inputs, StringRef symbol);
 /// Rows of one launch.
 int64_t countRows(KernelInterface op, StepShape step);
 
+/// Rows that `symbol` stands for in a step whose tokens all have the same role.
+int64_t countRows(StringRef symbol, StepShape step);
+
 /// Checks that `value` has `columns` columns; `name` is what a message calls
 /// it.
 LogicalResult verifyColumns(Operation *op, StringRef name, Value value,
                             int64_t columns);
+
+/// Checks that `value` is [rows, columns], or [experts, rows, columns] with a
+/// routing; `name` is what a message calls it.
+LogicalResult verifyMatrices(Operation *op, StringRef name, Value value,
+                             int64_t rows, int64_t columns, Value routing);
+
+/// Checks that the products of all heads lie within `input` and `weight` and
+/// fill `result`.
+LogicalResult verifyHeads(Operation *op, HeadsAttr heads, Value input,
+                          Value weight, Value result, bool transposed);
 
 } // namespace kernel
 } // namespace ds

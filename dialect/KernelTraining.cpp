@@ -49,15 +49,18 @@ StringRef KernelOuterOp::getRowSymbol() {
 }
 
 LogicalResult KernelOuterOp::verify() {
-  if (columnsOf(getInput()) != columnsOf(getGradient()) ||
-      columnsOf(getOutputGradient()) != typeOf(getGradient()).getDimSize(0))
-    return emitOpError() << "expects a gradient of "
-                         << columnsOf(getOutputGradient()) << " rows and "
-                         << columnsOf(getInput()) << " columns, got "
-                         << typeOf(getGradient());
   if (typeOf(getInput()).getElementType() !=
       typeOf(getOutputGradient()).getElementType())
     return emitOpError() << "expects operands of one element type";
+  if (getGathered() && !getRouting())
+    return emitOpError() << "expects a routing to gather by";
+  if (!getHeads() &&
+      failed(verifyMatrices(*this, "gradient", getGradient(),
+                            columnsOf(getOutputGradient()),
+                            columnsOf(getInput()), getRouting())))
+    return failure();
+  if (getGathered())
+    return success();
   return verifyRows(*this, getInput(), getRowSymbol());
 }
 
@@ -65,14 +68,18 @@ Cost KernelOuterOp::getCost(StepShape step) {
   Cost cost;
   int64_t rows = countRows(*this, step);
   auto elements = static_cast<double>(typeOf(getGradient()).getNumElements());
-  cost.flops = 2.0 * static_cast<double>(rows) * elements;
   cost.weightBytes = 8 * elements;
+  if (getRouting())
+    elements /= static_cast<double>(typeOf(getGradient()).getDimSize(0));
+  cost.flops = 2.0 * static_cast<double>(rows) * elements;
   cost.activationBytes =
       valueBytes(getOutputGradient(), rows) + valueBytes(getInput(), rows);
   return cost;
 }
 
 StringRef KernelGatherRowsOp::getRowSymbol() { return "R"; }
+
+StringRef KernelScatterRowsOp::getRowSymbol() { return "T"; }
 
 LogicalResult KernelGatherRowsOp::verify() {
   return verifySameType(*this, "a result", getResult(), getInput());

@@ -63,7 +63,9 @@ def KernelOuterOp : Ds_KernelOp<"outer", [
   let description = [{
     A member of the matmul family whose sums run over the step's rows: from
     zero, in order, and then once to the gradient, which lies in memory as
-    [N32][K32] f32. Operand order of the launch: dy, x, gradient.
+    [N32][K32] f32. `routed`, `gathered` and `heads` are as in
+    `ds.accumulate_outer` and `ds.kernel.matmul`. Operand order of the launch:
+    dy, x, gradient, routing.
 
     ```mlir
     ds.kernel.outer @outer %dy, %x into %g
@@ -71,11 +73,21 @@ def KernelOuterOp : Ds_KernelOp<"outer", [
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$outputGradient,
-                       Ds_Matrix:$input, TensorRankOf<[F32], [2]>:$gradient);
+                       Ds_Matrix:$input, TensorRankOf<[F32], [2, 3]>:$gradient,
+                       Optional<Ds_RoutingType>:$routing, UnitAttr:$gathered,
+                       OptionalAttr<Ds_HeadsAttr>:$heads);
   let assemblyFormat = [{
-    $sym_name $outputGradient `,` $input `into` $gradient attr-dict `:`
-    type(operands)
+    $sym_name $outputGradient `,` $input `into` $gradient
+    (`routed` $routing^ `:` type($routing) (`gathered` $gathered^)?)?
+    (`heads` $heads^)? attr-dict `:` type($outputGradient) `,` type($input) `,`
+    type($gradient)
   }];
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$symName,
+      "::mlir::Value":$outputGradient, "::mlir::Value":$input,
+      "::mlir::Value":$gradient), [{
+    build($_builder, $_state, symName, outputGradient, input, gradient,
+          ::mlir::Value(), false, ::ds::HeadsAttr());
+  }]>];
 }
 
 //===----------------------------------------------------------------------===//
@@ -157,7 +169,7 @@ def KernelGatherRowsOp : Ds_KernelOp<"gather_rows", [Pure,
 }
 
 def KernelScatterRowsOp : Ds_KernelOp<"scatter_rows", [Pure,
-    DeclareOpInterfaceMethods<KernelInterface>]> {
+    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol"]>]> {
   let summary = "Puts rows back where they were taken from, zeros elsewhere";
   let description = [{
     result[out_rows[r]] = input[r]; every other row of the T rows is zero.

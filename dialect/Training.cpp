@@ -46,26 +46,38 @@ LogicalResult AdamwOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   return verifyWeight(*this, getWeightAttr(), symbolTable, {});
 }
 
-/// Checks that `matrix` is [rows of `outer`, columns of `inner`].
+/// Checks that `matrix` is [rows of `outer`, columns of `inner`], one for each
+/// expert with a routing.
 static LogicalResult verifyOuter(Operation *op, Value matrix, Value outer,
-                                 Value inner) {
+                                 Value inner, Value routing) {
   RankedTensorType type = typeOf(matrix);
-  if (type.getRank() != 2 ||
-      type.getDimSize(0) != typeOf(outer).getDimSize(1) ||
-      type.getDimSize(1) != typeOf(inner).getDimSize(1))
+  int64_t rank = routing ? 3 : 2;
+  if (type.getRank() != rank ||
+      type.getDimSize(rank - 2) != typeOf(outer).getDimSize(1) ||
+      type.getDimSize(rank - 1) != typeOf(inner).getDimSize(1))
     return op->emitOpError() << "expects a matrix of "
                              << typeOf(outer).getDimSize(1) << " rows and "
-                             << typeOf(inner).getDimSize(1) << " columns, got "
+                             << typeOf(inner).getDimSize(1) << " columns"
+                             << (routing ? " for each expert" : "") << ", got "
                              << type;
+  if (!routing)
+    return success();
+  int64_t experts = cast<RoutingType>(routing.getType()).getExperts();
+  if (type.getDimSize(0) != experts)
+    return op->emitOpError()
+           << "expects matrices of " << experts << " experts, got " << type;
   return success();
 }
 
 LogicalResult LinearTOp::verify() {
-  return verifyOuter(*this, getWeight(), getInput(), getResult());
+  return verifyOuter(*this, getWeight(), getInput(), getResult(), getRouting());
 }
 
 LogicalResult AccumulateOuterOp::verify() {
-  return verifyOuter(*this, getGradient(), getOutputGradient(), getInput());
+  if (getGathered() && !getRouting())
+    return emitOpError() << "expects a routing to gather by";
+  return verifyOuter(*this, getGradient(), getOutputGradient(), getInput(),
+                     getRouting());
 }
 
 /// Checks that `gradient` is [columns of `values`].

@@ -193,20 +193,29 @@ def LinearLogProbBackwardOp : Ds_Op<"linear_log_prob_backward", [
 //===----------------------------------------------------------------------===//
 
 def LinearTOp : Ds_Op<"linear_t", [Pure,
+    DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "x W: the gradient of a linear's input";
   let description = [{
     x is [T, N], W is [N, K] as `ds.linear` takes it. The sum is taken in f32
-    over N in order and rounded once.
+    over N in order and rounded once. With `routed`, W is [experts, N, K] and x
+    and the result have routed rows.
 
     ```mlir
     %dx = ds.linear_t %dy, %w : (tensor<?x96xbf16>, tensor<96x64xbf16>) -> tensor<?x64xbf16>
     ```
   }];
-  let arguments = (ins Ds_Matrix:$input, Ds_WeightTensor:$weight);
+  let arguments = (ins Ds_Matrix:$input, Ds_WeightTensor:$weight,
+                       Optional<Ds_RoutingType>:$routing);
   let results = (outs Ds_Matrix:$result);
-  let assemblyFormat =
-      "$input `,` $weight attr-dict `:` functional-type(operands, results)";
+  let assemblyFormat = [{
+    $input `,` $weight (`routed` $routing^ `:` type($routing))? attr-dict `:`
+    `(` type($input) `,` type($weight) `)` `->` type($result)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input,
+      "::mlir::Value":$weight), [{
+    build($_builder, $_state, result, input, weight, ::mlir::Value());
+  }]>];
   let hasVerifier = 1;
 }
 
@@ -215,16 +224,27 @@ def AccumulateOuterOp : Ds_Op<"accumulate_outer", [
   let summary = "g += dy^T x: the gradient of a linear's weight";
   let description = [{
     g is [N, K], dy [T, N], x [T, K]. The sum over tokens is taken in f32 in
-    their order, from zero, and added to g.
+    their order, from zero, and added to g. With `routed`, g is [experts, N, K],
+    dy has routed rows, and so has x unless it is `gathered` by token; an
+    expert's gradient is the sum over its rows.
 
     ```mlir
     ds.accumulate_outer %g, %dy, %x : tensor<96x64xf32>, tensor<?x96xbf16>, tensor<?x64xbf16>
     ```
   }];
   let arguments = (ins Ds_Gradient:$gradient, Ds_Matrix:$outputGradient,
-                       Ds_Matrix:$input);
-  let assemblyFormat =
-      "$gradient `,` $outputGradient `,` $input attr-dict `:` type(operands)";
+                       Ds_Matrix:$input, Optional<Ds_RoutingType>:$routing,
+                       UnitAttr:$gathered);
+  let assemblyFormat = [{
+    $gradient `,` $outputGradient `,` $input
+    (`routed` $routing^ `:` type($routing) (`gathered` $gathered^)?)? attr-dict
+    `:` type($gradient) `,` type($outputGradient) `,` type($input)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Value":$gradient,
+      "::mlir::Value":$outputGradient, "::mlir::Value":$input), [{
+    build($_builder, $_state, gradient, outputGradient, input, ::mlir::Value(),
+          false);
+  }]>];
   let hasVerifier = 1;
 }
 
@@ -370,6 +390,7 @@ def ConcatColumnsOp : Ds_Op<"concat_columns", [Pure,
 }
 
 def ScatterRowsOp : Ds_Op<"scatter_rows", [Pure, AllTypesMatch<["input", "result"]>,
+    DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The gradient of ds.select_rows";
   let description = [{

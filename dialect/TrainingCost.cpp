@@ -34,7 +34,7 @@ static Cost productCost(Operation *op, Value weight, double products,
 }
 
 static int64_t rowsOf(Value matrix, StepShape step) {
-  return getRowSymbolOf(matrix) == "R" ? step.rows : step.tokens;
+  return countRows(getRowSymbolOf(matrix), step);
 }
 
 Cost LogProbOp::getCost(StepShape step) {
@@ -55,13 +55,18 @@ Cost LinearLogProbBackwardOp::getCost(StepShape step) {
 }
 
 Cost LinearTOp::getCost(StepShape step) {
-  return productCost(*this, getWeight(), 1, rowsOf(getInput(), step));
+  Cost cost = productCost(*this, getWeight(), 1, rowsOf(getInput(), step));
+  if (getRouting()) // A row meets one expert's matrix.
+    cost.flops /= static_cast<double>(typeOf(getWeight()).getDimSize(0));
+  return cost;
 }
 
 Cost AccumulateOuterOp::getCost(StepShape step) {
-  Cost cost = rowsCost(*this, getInput(), 0, rowsOf(getInput(), step));
-  cost.flops = 2.0 * static_cast<double>(rowsOf(getInput(), step)) *
-               elementsOf(getGradient());
+  int64_t rows = rowsOf(getOutputGradient(), step);
+  Cost cost = rowsCost(*this, getInput(), 0, rows);
+  cost.flops = 2.0 * static_cast<double>(rows) * elementsOf(getGradient());
+  if (getRouting()) // A row meets one expert's matrix.
+    cost.flops /= static_cast<double>(typeOf(getGradient()).getDimSize(0));
   cost.weightBytes *= 2; // Read and written.
   return cost;
 }

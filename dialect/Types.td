@@ -41,6 +41,67 @@ def Ds_StackType : Ds_Type<"Stack", "stack"> {
   let genVerifyDecl = 1;
 }
 
+def Ds_SeqRows : I32EnumAttr<"SeqRows", "which rows a view of the sequences has", [
+    I32EnumAttrCase<"Prompt", 0, "prompt">,
+    I32EnumAttrCase<"Generated", 1, "generated">,
+    I32EnumAttrCase<"Expanded", 2, "expanded">]> {
+  let cppNamespace = "::ds";
+}
+
+def Ds_RoutingType : Ds_Type<"Routing", "routing"> {
+  let summary = "Which experts the tokens of a step go to";
+  let description = [{
+    `!ds.routing<experts = 64, picks = 6>` is a permutation of the T x picks
+    (token, slot) pairs of a step, sorted by expert and then by token and slot,
+    with the rows at which every expert's begin. Its memory is in
+    docs/artifact.md.
+  }];
+  let parameters = (ins "int64_t":$experts, "int64_t":$picks);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// "T*6" for 6 picks: the symbol of routed rows.
+    ::llvm::StringRef getRowSymbol() const;
+  }];
+}
+
+def Ds_HeadsAttr : Ds_Attr<"Heads", "heads"> {
+  let summary = "A product for each head";
+  let description = [{
+    Head h of `count` multiplies columns [inputBegin + h inputStride, ...) of
+    the rows by `rows` packed rows of the weight, from weightBegin + h
+    weightStride on, and gives columns [h resultStride, ...). `weightBegin` and
+    `weightStride` are multiples of 32. Of a transposed product the input has
+    `rows` columns a head, of another the result.
+  }];
+  let parameters = (ins "int64_t":$count, "int64_t":$inputBegin,
+                        "int64_t":$inputStride, "int64_t":$weightBegin,
+                        "int64_t":$weightStride, "int64_t":$rows,
+                        "int64_t":$resultStride);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def ViewSeqOp : Ds_Op<"view_seq", [Pure]> {
+  let summary = "The sequences of a step, seen by some of its rows";
+  let description = [{
+    `prompt` and `generated` have the tokens of that role as rows, in order (P
+    and G rows); each run of neighbouring ones counts as a sequence. `expanded`
+    has a row for every kept position, from 0 to the last prompt token of the
+    step, of each sequence with such tokens, padded to whole pages (E rows).
+    Pages of `prompt` and `expanded` are those of states that the step makes for
+    these positions (`ds.new_state`), pages of `generated` those of what is
+    kept.
+
+    ```mlir
+    %p = ds.view_seq %s prompt
+    ```
+  }];
+  let arguments = (ins Ds_SeqType:$seq, Ds_SeqRows:$rows);
+  let results = (outs Ds_SeqType:$result);
+  let assemblyFormat = "$seq $rows attr-dict";
+}
+
 def Ds_RopeLayout : I32EnumAttr<"RopeLayout", "which columns form a pair", [
     I32EnumAttrCase<"HalfSplit", 0, "half_split">,
     I32EnumAttrCase<"Interleaved", 1, "interleaved">]> {

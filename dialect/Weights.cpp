@@ -25,10 +25,26 @@ LogicalResult WeightOp::verify() {
   int64_t rows = 0;
   for (int64_t count : getRows())
     rows += count;
-  if (rows != type.getDimSize(0))
+  unsigned dim = getStack() ? 1 : 0;
+  if (getStack() && (type.getRank() != 3 ||
+                     static_cast<uint64_t>(type.getDimSize(0)) != *getStack()))
+    return emitOpError() << "expects a stack of " << *getStack()
+                         << " matrices, got " << type;
+  if (!getStack() && type.getRank() == 3)
+    return emitOpError() << "expects a weight of rank 3 to be a stack";
+  if (rows != type.getDimSize(dim))
     return emitOpError() << "expects rows of all labels (" << rows
-                         << ") to be dimension 0 (" << type.getDimSize(0)
-                         << ")";
+                         << ") to be dimension " << dim << " ("
+                         << type.getDimSize(dim) << ")";
+  if (std::optional<ArrayRef<int64_t>> groups = getRowGroups()) {
+    int64_t group = 0;
+    for (int64_t count : *groups)
+      group += std::max<int64_t>(count, 0);
+    if (type.getRank() != 2 || group == 0 || rows % group ||
+        llvm::any_of(*groups, [](int64_t n) { return n <= 0; }))
+      return emitOpError() << "expects groups of rows that divide the rows of "
+                           << type;
+  }
   if (getLayers() && (getLayers()->size() != 2 || (*getLayers())[0] < 0 ||
                       (*getLayers())[1] <= 0))
     return emitOpError() << "expects layers to be [first, count]";
@@ -54,8 +70,23 @@ GetWeightOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   return success();
 }
 
-RankedTensorType ds::getPackedType(WeightOp weight) {
+RankedTensorType ds::getValueType(WeightOp weight) {
   auto type = cast<RankedTensorType>(weight.getType());
+  std::optional<ArrayRef<int64_t>> groups = weight.getRowGroups();
+  if (!groups)
+    return type;
+  int64_t rows = 0, padded = 0;
+  for (int64_t count : *groups) {
+    rows += count;
+    padded += static_cast<int64_t>(llvm::alignTo(count, 32));
+  }
+  SmallVector<int64_t> shape(type.getShape());
+  shape[0] = shape[0] / rows * padded;
+  return type.clone(shape);
+}
+
+RankedTensorType ds::getPackedType(WeightOp weight) {
+  RankedTensorType type = getValueType(weight);
   std::optional<WeightLayout> layout = weight.getLayout();
   if (!layout || *layout == WeightLayout::Raw)
     return type;

@@ -46,6 +46,11 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
     are packed, so that row j of both is at hand at once. `layout`, once it is
     chosen, is how the weight lies in memory.
 
+    With `stack`, it is that many matrices [experts, N, K], `{e}` in a label
+    standing for the expert. With `row_groups`, a matrix's rows repeat in groups
+    of these many rows, as the heads of a projection do; packed, every group is
+    padded to a multiple of 32 rows.
+
     In a module with a "train" entry, `init` says what the weight is filled with
     where no checkpoint gives it, `decay` that weight decay applies to it and
     `frozen` that training leaves it as it is.
@@ -61,6 +66,8 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
                        TypeAttrOf<Ds_WeightTensor>:$type,
                        OptionalAttr<DenseI64ArrayAttr>:$layers,
                        UnitAttr:$paired,
+                       OptionalAttr<I64Attr>:$stack,
+                       OptionalAttr<DenseI64ArrayAttr>:$row_groups,
                        OptionalAttr<Ds_WeightLayout>:$layout,
                        OptionalAttr<Ds_InitAttr>:$init,
                        UnitAttr:$decay, UnitAttr:$frozen);

@@ -216,5 +216,6 @@ void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
       builder.getStrArrayAttr(labels),
       builder.getDenseI64ArrayAttr(weight.rows),
       mlir::TypeAttr::get(mlir::RankedTensorType::get(weight.dims, compute)),
-      layers, mlir::UnitAttr(), WeightLayoutAttr(), init, decay, frozen);
+      layers, mlir::UnitAttr(), mlir::IntegerAttr(), mlir::DenseI64ArrayAttr(),
+      WeightLayoutAttr(), init, decay, frozen);
 }

@@ -79,7 +79,8 @@ WeightOp WeightTable::concatenate(ArrayRef<WeightOp> parts, bool paired) {
   WeightOp first = parts[0];
   auto type = cast<RankedTensorType>(first.getType());
   SmallVector<int64_t> shape(type.getShape());
-  shape[0] = std::accumulate(rows.begin(), rows.end(), int64_t(0));
+  shape[type.getRank() == 3] =
+      std::accumulate(rows.begin(), rows.end(), int64_t(0));
   WeightOp last = findLast(parts);
   OpBuilder builder(last->getContext());
   builder.setInsertionPointAfter(last);
@@ -87,7 +88,8 @@ WeightOp WeightTable::concatenate(ArrayRef<WeightOp> parts, bool paired) {
       WeightOp::create(builder, builder.getFusedLoc(locs), joinNames(parts),
                        builder.getArrayAttr(labels), rows,
                        RankedTensorType::get(shape, type.getElementType()),
-                       first.getLayersAttr(), paired, WeightLayoutAttr(),
+                       first.getLayersAttr(), paired, first.getStackAttr(),
+                       DenseI64ArrayAttr(), WeightLayoutAttr(),
                        first.getInitAttr(), first.getDecay(),
                        first.getFrozen());
   symbols.insert(weight);
