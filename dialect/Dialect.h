@@ -67,7 +67,7 @@ constexpr llvm::StringLiteral kRowsAttr = "ds.rows";
 /// operation's tensor results.
 constexpr llvm::StringLiteral kBufferAttr = "ds.buffer";
 /// Attributes of an entry of a planned module: an array of #ds.buffer, and the
-/// #ds.arena that holds them.
+/// #ds.bytes of the arena that holds them.
 constexpr llvm::StringLiteral kBuffersAttr = "ds.buffers";
 constexpr llvm::StringLiteral kArenaAttr = "ds.arena";
 

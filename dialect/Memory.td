@@ -3,31 +3,34 @@
 #define DS_DIALECT_MEMORY_TD
 include "dialect/Types.td"
 
-def Ds_BufferAttr : Ds_Attr<"Buffer", "buffer"> {
-  let summary = "A place in the arena";
+def Ds_BytesAttr : Ds_Attr<"Bytes", "bytes"> {
+  let summary = "Bytes that depend on the rows of a step";
   let description = [{
-    `rows` is "T", "R" or "W" (docs/artifact.md); each row has `rowBytes` bytes.
-    `layers` tensors lie one after the other. The place begins at
-    T x perT + R x perR + constant, T and R being rounded up to multiples of 16.
+    T x perT + R x perR + P x perP + G x perG + E x perE + constant, each number
+    of rows (docs/artifact.md) being rounded up to a multiple of 16.
   }];
-  let parameters = (ins StringRefParameter<"what it holds">:$name,
-                        StringRefParameter<"T, R or W">:$rows,
-                        "int64_t":$rowBytes, "int64_t":$layers,
-                        "::mlir::Type":$element,
-                        "int64_t":$perT, "int64_t":$perR,
-                        "int64_t":$constant);
+  let parameters = (ins "int64_t":$perT, "int64_t":$perR,
+                        "int64_t":$constant,
+                        DefaultValuedParameter<"int64_t", "0">:$perP,
+                        DefaultValuedParameter<"int64_t", "0">:$perG,
+                        DefaultValuedParameter<"int64_t", "0">:$perE);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
 
-def Ds_ArenaAttr : Ds_Attr<"Arena", "arena"> {
-  let summary = "Bytes of the arena: T x perT + R x perR + constant";
-  let parameters = (ins "int64_t":$perT, "int64_t":$perR,
-                        "int64_t":$constant);
-  let assemblyFormat = "`<` struct(params) `>`";
-  let extraClassDeclaration = [{
-    /// Returns the bytes for a step of `tokens` tokens and `rows` outputs.
-    int64_t getBytes(int64_t tokens, int64_t rows) const;
+def Ds_BufferAttr : Ds_Attr<"Buffer", "buffer"> {
+  let summary = "A place in the arena";
+  let description = [{
+    `rows` is the symbol of its rows (docs/artifact.md); each has `rowBytes`
+    bytes. `layers` tensors lie one after the other. The place begins at
+    `offset`.
   }];
+  let parameters = (ins StringRefParameter<"what it holds">:$name,
+                        StringRefParameter<"T, R, P, G, E or W">:$rows,
+                        "int64_t":$rowBytes, "int64_t":$layers,
+                        "::mlir::Type":$element,
+                        "::ds::BytesAttr":$offset);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
 }
 #endif

@@ -5,7 +5,7 @@ using namespace ds;
 namespace json = llvm::json;
 
 static std::string elementName(Type type) {
-  return type.isF32() ? "f32" : "bf16";
+  return type.isInteger(32) ? "i32" : type.isF32() ? "f32" : "bf16";
 }
 
 //===----------------------------------------------------------------------===//
@@ -57,6 +57,10 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
       {"parts", std::move(parts)}};
   if (weight.getLayers())
     object["layers"] = json::Array(*weight.getLayers());
+  if (weight.getStack())
+    object["stack"] = static_cast<int64_t>(*weight.getStack());
+  if (weight.getRowGroups())
+    object["row_groups"] = json::Array(*weight.getRowGroups());
   if (findEntry(weight->getParentOfType<ModuleOp>(), kTrainEntry)) {
     object["decay"] = weight.getDecay();
     object["frozen"] = weight.getFrozen();
@@ -81,36 +85,47 @@ static json::Value stateJson(const PlannedState &state, int64_t id) {
                       {"view", state.key.value_or(false) ? "key" : "value"}};
 }
 
+static json::Value bytesJson(const LinearBytes &bytes) {
+  json::Object object;
+  for (size_t kind = 0; kind < kStepRows; ++kind)
+    if (bytes.per[kind] || kind < 2)
+      object[stringifyRows(static_cast<BufferRows>(kind))] = bytes.per[kind];
+  object["const"] = bytes.constant;
+  return object;
+}
+
 static json::Value bufferJson(const PlannedBuffer &buffer, int64_t id) {
   json::Object object{{"id", id},
                       {"name", buffer.name},
                       {"rows", stringifyRows(buffer.rows)},
                       {"row_bytes", buffer.rowBytes},
-                      {"element", buffer.isF32 ? "f32" : "bf16"},
-                      {"offset", json::Object{{"T", buffer.offsetT},
-                                              {"R", buffer.offsetR},
-                                              {"const", buffer.offset}}}};
+                      {"element", elementName(buffer.element)},
+                      {"offset", bytesJson(buffer.offset)}};
   if (buffer.layers > 1) {
     object["layers"] = buffer.layers;
-    object["stride"] = json::Object{{"T", buffer.getStride()}};
+    object["stride"] =
+        json::Object{{stringifyRows(buffer.rows), buffer.getStride()}};
   }
   return object;
 }
 
 /// The coefficients of a cost (docs/artifact.md), from the cost of one token,
-/// of a second one in another sequence and of a second kept position.
-static json::Value costJson(CostInterface op) {
+/// of a second one in another sequence and of a second kept position. A token
+/// has `times` rows.
+static json::Value costJson(CostInterface op, int64_t times) {
   Cost one = op.getCost({1, 1, 1, 1}), two = op.getCost({2, 2, 2, 1});
   Cost deep = op.getCost({1, 1, 1, 2});
   double flopsKept = deep.flops - one.flops;
   double stateKept = deep.stateBytes - one.stateBytes;
   double weightRow = two.weightBytes - one.weightBytes;
   double stateRow = two.stateBytes - one.stateBytes - stateKept;
-  return json::Object{{"flops_row", two.flops - one.flops - flopsKept},
+  double row = 1.0 / static_cast<double>(times);
+  return json::Object{{"flops_row", row * (two.flops - one.flops - flopsKept)},
                       {"flops_row_kept", flopsKept},
                       {"weight_bytes", one.weightBytes - weightRow},
-                      {"bytes_row", two.activationBytes - one.activationBytes +
-                                        weightRow + stateRow},
+                      {"bytes_row",
+                       row * (two.activationBytes - one.activationBytes +
+                              weightRow + stateRow)},
                       {"state_bytes_kept", stateKept}};
 }
 
@@ -126,11 +141,16 @@ static json::Value kernelJson(Operation *op) {
     buckets.push_back(
         json::Object{{"max_rows", 16}, {"symbol", (name + "_m16").str()}});
   buckets.push_back(json::Object{{"symbol", name}});
-  return json::Object{{"name", name},
-                      {"family", familyOf(op)},
-                      {"rows", kernel.getRowSymbol()},
-                      {"buckets", std::move(buckets)},
-                      {"cost", costJson(cast<CostInterface>(op))}};
+  RowCount rows = parseRows(kernel.getRowSymbol());
+  json::Object object{
+      {"name", name},
+      {"family", familyOf(op)},
+      {"rows", stringifyRows(rows.rows)},
+      {"buckets", std::move(buckets)},
+      {"cost", costJson(cast<CostInterface>(op), rows.times)}};
+  if (rows.times > 1)
+    object["times"] = rows.times;
+  return object;
 }
 
 //===----------------------------------------------------------------------===//
@@ -146,6 +166,9 @@ static json::Value argJson(const PlannedArg &arg) {
   case PlannedArg::State:
     return json::Object{{"state", arg.id}};
   case PlannedArg::Seq:
+    if (arg.id > 0)
+      return json::Object{
+          {"seq", stringifySeqRows(static_cast<SeqRows>(arg.id - 1))}};
     return json::Object{{"seq", true}};
   case PlannedArg::Input:
     return json::Object{{"input", arg.id}};
@@ -226,10 +249,10 @@ static json::Object entryJson(const EntryPlan &entry, KernelTable &kernels) {
   for (const PlannedInput &input : entry.inputs)
     inputs.push_back(json::Object{{"name", input.name},
                                   {"element", input.isF32 ? "f32" : "i32"}});
+  LinearBytes arena = entry.arena;
+  arena.constant += kArenaPadding;
   json::Object object{
-      {"arena", json::Object{{"T", entry.arenaT},
-                             {"R", entry.arenaR},
-                             {"const", entry.arena + kArenaPadding}}},
+      {"arena", bytesJson(arena)},
       {"buffers", std::move(buffers)},
       {"inputs", std::move(inputs)},
       {"program", programJson(entry.program, kernels)}};

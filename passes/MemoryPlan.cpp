@@ -1,8 +1,8 @@
 //===- MemoryPlan.cpp - Sizes and places of what a step needs -------------===//
 //
 // Buffers are placed greatest first, each in the smallest gap that is free for
-// its lifetime. Buffers of T rows, of R rows and of windows lie apart, so that
-// all offsets are linear in T and R.
+// its lifetime. Buffers of different kinds of rows lie apart, so that all offsets
+// are linear in the numbers of rows.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/PlanMemory.h"
@@ -19,15 +19,40 @@ StringRef ds::stringifyRows(BufferRows rows) {
     return "T";
   case BufferRows::Outputs:
     return "R";
+  case BufferRows::Prompt:
+    return "P";
+  case BufferRows::Generated:
+    return "G";
+  case BufferRows::Expanded:
+    return "E";
   case BufferRows::Window:
     return "W";
   }
   llvm_unreachable("covered switch");
 }
 
+RowCount ds::parseRows(StringRef symbol) {
+  auto [name, times] = symbol.split('*');
+  RowCount count;
+  for (BufferRows rows :
+       {BufferRows::Tokens, BufferRows::Outputs, BufferRows::Prompt,
+        BufferRows::Generated, BufferRows::Expanded, BufferRows::Window})
+    if (stringifyRows(rows) == name)
+      count.rows = rows;
+  times.getAsInteger(10, count.times);
+  return count;
+}
+
+int64_t LinearBytes::at(const std::array<int64_t, kStepRows> &rows) const {
+  int64_t bytes = constant;
+  for (auto [each, count] : llvm::zip(per, rows))
+    bytes += each * roundUp(count, 16);
+  return bytes;
+}
+
 int64_t EntryPlan::arenaBytes(int64_t tokens, int64_t rows) const {
-  return roundUp(tokens, 16) * arenaT + roundUp(rows, 16) * arenaR + arena +
-         kArenaPadding;
+  int64_t expanded = roundUp(tokens, kPagePositions);
+  return arena.at({tokens, rows, tokens, 0, expanded}) + kArenaPadding;
 }
 
 const EntryPlan *MemoryPlan::find(StringRef name) const {
@@ -38,14 +63,18 @@ const EntryPlan *MemoryPlan::find(StringRef name) const {
 
 /// Rows of `weight` once its parts are in packed order.
 static int64_t getPackedRows(WeightOp weight) {
+  if (weight.getRowGroups())
+    return getValueType(weight).getDimSize(0);
   int64_t rows = 0;
   for (int64_t part : weight.getRows())
     rows += weight.getPaired() ? roundUp(part, 16) : part;
   return rows;
 }
 
+/// Layers, times the experts of a stack.
 static int64_t getLayers(WeightOp weight) {
-  return weight.getLayers() ? (*weight.getLayers())[1] : 1;
+  int64_t layers = weight.getLayers() ? (*weight.getLayers())[1] : 1;
+  return layers * static_cast<int64_t>(weight.getStack().value_or(1));
 }
 
 int64_t ds::getPackedBytes(WeightOp weight) {
@@ -54,10 +83,11 @@ int64_t ds::getPackedBytes(WeightOp weight) {
   int64_t size = getElementBytes(type.getElementType());
   if (type.getRank() == 1)
     return layers * roundUp(type.getDimSize(0), 16) * size;
+  int64_t columns = type.getShape().back();
   if (weight.getLayout() == WeightLayout::Raw)
-    return layers * type.getNumElements() * size;
-  return layers * roundUp(getPackedRows(weight), 32) *
-         roundUp(type.getDimSize(1), 32) * size;
+    return layers * getPackedRows(weight) * columns * size;
+  return layers * roundUp(getPackedRows(weight), 32) * roundUp(columns, 32) *
+         size;
 }
 
 int64_t ds::getTrainedRows(WeightOp weight) {
@@ -69,7 +99,7 @@ int64_t ds::getTrainedRows(WeightOp weight) {
 int64_t ds::getTrainedBytes(WeightOp weight) {
   auto type = cast<RankedTensorType>(weight.getType());
   int64_t columns =
-      type.getRank() == 1 ? 1 : roundUp(type.getDimSize(1), 32);
+      type.getRank() == 1 ? 1 : roundUp(type.getShape().back(), 32);
   return getLayers(weight) * getTrainedRows(weight) * columns * 4;
 }
 
@@ -99,17 +129,15 @@ int64_t MemoryPlan::stateBytesPerToken() const {
   return bytes;
 }
 
+/// Returns the bytes for each row of `rows`, or the constant for windows.
+static int64_t &getPer(LinearBytes &bytes, BufferRows rows) {
+  return rows == BufferRows::Window ? bytes.constant
+                                    : bytes.per[static_cast<size_t>(rows)];
+}
+
 /// Returns where `buffer` begins among the buffers of as many rows.
 static int64_t &getOffset(PlannedBuffer &buffer) {
-  switch (buffer.rows) {
-  case BufferRows::Tokens:
-    return buffer.offsetT;
-  case BufferRows::Outputs:
-    return buffer.offsetR;
-  case BufferRows::Window:
-    return buffer.offset;
-  }
-  llvm_unreachable("covered switch");
+  return getPer(buffer.offset, buffer.rows);
 }
 
 /// Returns what `buffer` takes there.
@@ -154,17 +182,13 @@ void EntryPlan::place() {
       return getOffset(*a) < getOffset(*b);
     });
     getOffset(*buffer) = findGap(rivals, getSize(*buffer));
-    int64_t &end = buffer->rows == BufferRows::Tokens    ? arenaT
-                   : buffer->rows == BufferRows::Outputs ? arenaR
-                                                         : arena;
+    int64_t &end = getPer(arena, buffer->rows);
     end = std::max(end, getOffset(*buffer) + getSize(*buffer));
     placed.push_back(buffer);
   }
-  // Buffers of T rows, of R rows and of windows follow one another.
-  for (PlannedBuffer &buffer : buffers) {
-    if (buffer.rows != BufferRows::Tokens)
-      buffer.offsetT = arenaT;
-    if (buffer.rows == BufferRows::Window)
-      buffer.offsetR = arenaR;
-  }
+  // Buffers of one kind of rows follow those of another.
+  for (PlannedBuffer &buffer : buffers)
+    for (size_t kind = 0; kind < kStepRows; ++kind)
+      if (kind < static_cast<size_t>(buffer.rows))
+        buffer.offset.per[kind] = arena.per[kind];
 }

@@ -91,7 +91,7 @@ LogicalResult Planner::planOutputs(func::FuncOp entry) {
 /// Checks that what the runtime reads has a value for each wanted row.
 static LogicalResult checkOutputs(func::FuncOp entry, const EntryPlan &plan) {
   auto isOutput = [&](int64_t id) {
-    return id < 0 || (plan.buffers[id].isF32 &&
+    return id < 0 || (plan.buffers[id].element.isF32() &&
                       plan.buffers[id].rows == BufferRows::Outputs);
   };
   if (!isOutput(plan.logits))
@@ -178,16 +178,19 @@ static void recordPlan(func::FuncOp entry, const EntryPlan &plan,
                        const Planner &planner) {
   MLIRContext *context = entry.getContext();
   Builder builder(context);
+  auto getBytes = [&](const LinearBytes &bytes) {
+    return BytesAttr::get(context, bytes.per[0], bytes.per[1], bytes.constant,
+                          bytes.per[2], bytes.per[3], bytes.per[4]);
+  };
   SmallVector<Attribute> buffers;
   for (const PlannedBuffer &buffer : plan.buffers)
     buffers.push_back(BufferAttr::get(
         context, buffer.name, stringifyRows(buffer.rows), buffer.rowBytes,
-        buffer.layers,
-        buffer.isF32 ? Type(builder.getF32Type()) : builder.getBF16Type(),
-        buffer.offsetT, buffer.offsetR, buffer.offset));
+        buffer.layers, buffer.element, getBytes(buffer.offset)));
   entry->setAttr(kBuffersAttr, builder.getArrayAttr(buffers));
-  entry->setAttr(kArenaAttr, ArenaAttr::get(context, plan.arenaT, plan.arenaR,
-                                            plan.arena + kArenaPadding));
+  LinearBytes arena = plan.arena;
+  arena.constant += kArenaPadding;
+  entry->setAttr(kArenaAttr, getBytes(arena));
   for (auto &[op, ids] : planner.results)
     op->setAttr(kBufferAttr, builder.getDenseI64ArrayAttr(ids));
 }

@@ -21,24 +21,45 @@ constexpr int64_t kWindowRows = 256;
 
 /// How many rows a buffer has.
 enum class BufferRows {
-  Tokens,  ///< T, tokens of the step.
-  Outputs, ///< R, rows whose logits are asked for.
-  Window,  ///< kWindowRows, the rows of a window.
+  Tokens,    ///< T, tokens of the step.
+  Outputs,   ///< R, rows whose logits are asked for.
+  Prompt,    ///< P, tokens of the step that belong to prompts.
+  Generated, ///< G, tokens of the step that were generated.
+  Expanded,  ///< E, positions of sequences with prompt tokens in the step.
+  Window,    ///< kWindowRows, the rows of a window.
 };
 
-/// Returns "T", "R" or "W".
+/// The kinds of rows whose number a step decides.
+constexpr size_t kStepRows = 5;
+
+/// Bytes for each row of every kind that a step decides, and a constant.
+struct LinearBytes {
+  std::array<int64_t, kStepRows> per = {};
+  int64_t constant = 0;
+
+  /// Bytes of a step; rows are rounded up to multiples of 16.
+  int64_t at(const std::array<int64_t, kStepRows> &rows) const;
+};
+
+/// Returns "T", "R", "P", "G", "E" or "W".
 StringRef stringifyRows(BufferRows rows);
+
+/// The rows that a symbol stands for, "T*6" being 6 rows for each token.
+struct RowCount {
+  BufferRows rows = BufferRows::Tokens;
+  int64_t times = 1;
+};
+RowCount parseRows(StringRef symbol);
 
 /// A tensor's memory.
 struct PlannedBuffer {
   std::string name;
   BufferRows rows = BufferRows::Tokens;
-  bool isF32 = false;          ///< Elements are f32 instead of bf16.
+  Type element;                ///< bf16, f32 or i32.
   int64_t rowBytes = 0;        ///< Bytes of one row, exact.
   int64_t layers = 1;          ///< Tensors one after the other: a stack.
   int64_t first = 0, last = 0; ///< Steps of the program that need it.
-  /// Address = T offsetT + R offsetR + offset.
-  int64_t offsetT = 0, offsetR = 0, offset = 0;
+  LinearBytes offset;          ///< Where it begins.
 
   /// Bytes from a row to the next: with T and R multiples of 16, buffers begin
   /// at multiples of 64.
@@ -51,7 +72,7 @@ struct PlannedArg {
     Buffer,
     Weight,
     State,
-    Seq,
+    Seq,      ///< The sequences: `id` is a SeqRows + 1, or 0 for the step.
     Input,    ///< A row input of the step.
     Gradient, ///< Gradient, f32 master copy and moments of a weight.
     Master,
@@ -93,14 +114,15 @@ struct EntryPlan {
   std::vector<PlannedBuffer> buffers;
   std::vector<PlannedInput> inputs;
   std::vector<PlannedStep> program;
-  int64_t arenaT = 0, arenaR = 0, arena = 0; ///< As the address of a buffer.
+  LinearBytes arena; ///< Its size but for kArenaPadding.
   int64_t logits = -1, finalHidden = -1;     ///< Of "infer".
   int64_t loss = -1, logProb = -1; ///< Of "train"; of "log_prob" the second.
 
   /// Gives every buffer its offset, and the arena its size.
   void place();
 
-  /// Bytes of the arena for a step of `tokens` and `rows`.
+  /// Bytes of the arena for a step of `tokens` prompt tokens, all of their
+  /// sequences' positions, and `rows`.
   int64_t arenaBytes(int64_t tokens, int64_t rows) const;
 };
 
@@ -123,8 +145,8 @@ struct MemoryPlan {
 /// Bytes of `weight` once packed, all layers.
 int64_t getPackedBytes(WeightOp weight);
 
-/// Rows of `weight`, or elements of a vector, with the padding of its f32
-/// copies: multiples of 32, of a vector of 16.
+/// Rows of `weight`, of one matrix of a stack, or elements of a vector, with the
+/// padding of its f32 copies: multiples of 32, of a vector of 16.
 int64_t getTrainedRows(WeightOp weight);
 
 /// Bytes of one f32 copy of `weight`, all layers: [N32][K32], rows in the order

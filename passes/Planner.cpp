@@ -24,24 +24,37 @@ static bool diesAt(Operation *op, Value value) {
 // Buffers
 //===----------------------------------------------------------------------===//
 
-BufferRows Planner::rowsOf(StringRef symbol) const {
-  if (symbol != "R")
-    return BufferRows::Tokens;
-  return inWindow ? BufferRows::Window : BufferRows::Outputs;
+RowCount Planner::rowsOf(StringRef symbol) const {
+  RowCount count = parseRows(symbol);
+  if (inWindow && count.rows == BufferRows::Outputs)
+    count.rows = BufferRows::Window;
+  return count;
 }
 
-int64_t Planner::addBuffer(Type type, StringRef name, BufferRows rows) {
+/// Ints for each token that a routing has: its order, its inverse, and their
+/// share of where every expert begins, as a step has at least 16 rows.
+static int64_t getRoutingColumns(RoutingType type) {
+  return 2 * type.getPicks() + llvm::divideCeil(type.getExperts() + 1, 16);
+}
+
+int64_t Planner::addBuffer(Type type, StringRef name, RowCount rows) {
   PlannedBuffer buffer;
+  if (auto routing = dyn_cast<RoutingType>(type)) {
+    type = RankedTensorType::get(
+        {ShapedType::kDynamic, getRoutingColumns(routing)},
+        IntegerType::get(type.getContext(), 32));
+    rows = {};
+  }
   if (auto stack = dyn_cast<StackType>(type)) {
     buffer.layers = stack.getLayers();
     type = stack.getTensor();
   }
   auto tensor = cast<RankedTensorType>(type);
   buffer.name = name.str();
-  buffer.rows = rows;
-  buffer.isF32 = tensor.getElementType().isF32();
+  buffer.rows = rows.rows;
+  buffer.element = tensor.getElementType();
   buffer.rowBytes =
-      tensor.getDimSize(1) * getElementBytes(tensor.getElementType());
+      rows.times * tensor.getDimSize(1) * getElementBytes(buffer.element);
   buffer.first = buffer.last = now;
   plan.buffers.push_back(buffer);
   return plan.buffers.size() - 1;
@@ -59,7 +72,9 @@ bool Planner::canTake(Operation *op, OpResult result, Value operand) {
   auto it = buffers.find(operand);
   if (it == buffers.end() || pinned.contains(it->second) ||
       plan.buffers[it->second].layers > 1 ||
-      plan.buffers[it->second].rows != rowsOf(kernel.getRowSymbol()))
+      !isa<RankedTensorType>(result.getType()) ||
+      !isa<RankedTensorType>(operand.getType()) ||
+      getRowSymbolOf(operand) != kernel.getRowSymbol())
     return false;
   // Operands that stand for the same memory must all allow it.
   for (OpOperand &use : op->getOpOperands()) {
@@ -76,6 +91,8 @@ bool Planner::canTake(Operation *op, OpResult result, Value operand) {
 /// Returns the buffer of an operand that `result` may be written over. What a
 /// body returns asks for the activation's first.
 std::optional<int64_t> Planner::findShared(Operation *op, OpResult result) {
+  if (isa<RoutingType>(result.getType()))
+    return std::nullopt;
   if (result == returned &&
       plan.buffers[carry].rowBytes ==
           cast<RankedTensorType>(result.getType()).getDimSize(1) *
@@ -181,6 +198,9 @@ FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
     return PlannedArg{PlannedArg::Hyper};
   if (isa_and_nonnull<GetPartialsOp>(source))
     return PlannedArg{PlannedArg::Partials};
+  if (auto view = dyn_cast_or_null<ViewSeqOp>(source))
+    return PlannedArg{PlannedArg::Seq,
+                      1 + static_cast<int64_t>(view.getRows())};
   if (isa<SeqType>(operand.getType()))
     return PlannedArg{PlannedArg::Seq};
   if (isa<StateType>(operand.getType()))
@@ -243,7 +263,7 @@ FailureOr<PlannedStep> Planner::planKernel(Operation *op) {
     return failure();
   passStates(op);
   for (OpResult result : op->getResults())
-    if (isa<RankedTensorType>(result.getType()))
+    if (isa<RankedTensorType, RoutingType>(result.getType()))
       planResult(op, result, step);
   return step;
 }
@@ -254,7 +274,8 @@ FailureOr<PlannedStep> Planner::planKernel(Operation *op) {
 
 /// Returns whether `op` only names something that kernels take.
 static bool isSource(Operation &op) {
-  return isa<RowInputOp, GetHyperOp, GetPartialsOp, func::ReturnOp>(op) ||
+  return isa<RowInputOp, GetHyperOp, GetPartialsOp, ViewSeqOp, func::ReturnOp>(
+             op) ||
          getWeightMemory(&op);
 }
 
@@ -267,7 +288,8 @@ void Planner::planStacks(RunOp run, func::FuncOp body) {
       continue;
     OpOperand &value = terminator->getOpOperand(result.getResultNumber());
     buffers[result] =
-        addBuffer(result.getType(), body.getName(), BufferRows::Tokens);
+        addBuffer(result.getType(), body.getName(),
+                  parseRows(getRowSymbolOf(value.get())));
     if (isa<BlockArgument>(value.get()) || value.get() == returned ||
         !kept.try_emplace(value.get(), buffers[result]).second)
       copies.insert(&value);
@@ -342,7 +364,8 @@ FailureOr<PlannedStep> Planner::planUpdate(Operation *op) {
   if (!memory)
     return op->emitOpError() << "expects the memory of a weight";
   auto weight = symbols.lookup<WeightOp>(memory->second);
-  launch->rows = getTrainedRows(weight);
+  launch->rows = getTrainedRows(weight) *
+                 static_cast<int64_t>(weight.getStack().value_or(1));
   if (!weight.getLayers())
     return launch;
   PlannedStep loop;
@@ -375,7 +398,7 @@ FailureOr<PlannedStep> Planner::planWindows(RunRowsOp run) {
   for (auto [value, result] :
        llvm::zip(terminator->getOpOperands(), run.getResults())) {
     int64_t id =
-        addBuffer(result.getType(), body.getName(), BufferRows::Outputs);
+        addBuffer(result.getType(), body.getName(), {BufferRows::Outputs});
     buffers[result] = id;
     results[run].push_back(id);
     if (isa<BlockArgument>(value.get()) ||

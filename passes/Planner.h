@@ -43,8 +43,8 @@ private:
   LogicalResult planStates(func::FuncOp entry);
   LogicalResult planProgram(func::FuncOp function,
                             std::vector<PlannedStep> &program);
-  int64_t addBuffer(Type type, StringRef name, BufferRows rows);
-  BufferRows rowsOf(StringRef symbol) const;
+  int64_t addBuffer(Type type, StringRef name, RowCount rows);
+  RowCount rowsOf(StringRef symbol) const;
   FailureOr<PlannedStep> planKernel(Operation *op);
   FailureOr<PlannedArg> planArg(Operation *op, Value operand);
   FailureOr<int64_t> findWeight(Operation *read, StringRef name);

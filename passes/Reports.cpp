@@ -39,9 +39,10 @@ static void printBuffers(const EntryPlan &plan, llvm::raw_ostream &os) {
      << "\nbuffer                   rows  bytes of a row layers      offset   "
         "live\n";
   for (const PlannedBuffer &buffer : plan.buffers) {
-    int64_t offset = buffer.rows == BufferRows::Tokens    ? buffer.offsetT
-                     : buffer.rows == BufferRows::Outputs ? buffer.offsetR
-                                                          : buffer.offset;
+    int64_t offset =
+        buffer.rows == BufferRows::Window
+            ? buffer.offset.constant
+            : buffer.offset.per[static_cast<size_t>(buffer.rows)];
     os << llvm::formatv("{0,-24} {1,4} {2,15} {3,6} {4,11}   {5}..{6}\n",
                         buffer.name, stringifyRows(buffer.rows),
                         buffer.rowBytes, buffer.layers, offset, buffer.first,
@@ -50,9 +51,14 @@ static void printBuffers(const EntryPlan &plan, llvm::raw_ostream &os) {
 }
 
 static void printArena(const EntryPlan &entry, llvm::raw_ostream &os) {
-  os << llvm::formatv("{0,-24} {1} T + {2} R + {3} bytes\n",
-                      "arena of " + entry.name, entry.arenaT, entry.arenaR,
-                      entry.arena + kArenaPadding);
+  const LinearBytes &arena = entry.arena;
+  os << llvm::formatv("{0,-24} {1} T + {2} R + ", "arena of " + entry.name,
+                      arena.per[0], arena.per[1]);
+  for (BufferRows rows : {BufferRows::Prompt, BufferRows::Generated,
+                          BufferRows::Expanded})
+    if (int64_t bytes = arena.per[static_cast<size_t>(rows)])
+      os << bytes << " " << stringifyRows(rows) << " + ";
+  os << arena.constant + kArenaPadding << " bytes\n";
 }
 
 /// What the backward of each layer body keeps and what it computes again.

@@ -62,8 +62,8 @@ func.func @heads(%x: tensor<?x32xbf16>, %a: tensor<?x8xf32>, %s: !ds.seq, %k: !d
 }
 
 // CHECK-LABEL: func @memory
-// CHECK: ds.arena = #ds.arena<perT = 512, perR = 1204, constant = 64>
-// CHECK-SAME: ds.buffers = [#ds.buffer<name = "x", rows = "T", rowBytes = 256, layers = 1, element = f32, perT = 0, perR = 0, constant = 0>]
-func.func @memory() attributes {ds.arena = #ds.arena<perT = 512, perR = 1204, constant = 64>, ds.buffers = [#ds.buffer<name = "x", rows = "T", rowBytes = 256, layers = 1, element = f32, perT = 0, perR = 0, constant = 0>]} {
+// CHECK: ds.arena = #ds.bytes<perT = 512, perR = 1204, constant = 64>
+// CHECK-SAME: ds.buffers = [#ds.buffer<name = "x", rows = "T", rowBytes = 256, layers = 1, element = f32, offset = <perT = 0, perR = 0, constant = 0>>]
+func.func @memory() attributes {ds.arena = #ds.bytes<perT = 512, perR = 1204, constant = 64>, ds.buffers = [#ds.buffer<name = "x", rows = "T", rowBytes = 256, layers = 1, element = f32, offset = <perT = 0, perR = 0, constant = 0>>]} {
   return
 }

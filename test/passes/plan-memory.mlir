@@ -33,8 +33,8 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   }
 
   // CHECK-LABEL: func @forward
-  // CHECK-SAME: ds.arena = #ds.arena<perT = 512, perR = 0, constant = 64>
-  // CHECK-SAME: #ds.buffer<name = "embed", rows = "T", rowBytes = 128, layers = 1, element = f32, perT = [[#]], perR = 0, constant = 0>
+  // CHECK-SAME: ds.arena = #ds.bytes<perT = 512, perR = 0, constant = 64>
+  // CHECK-SAME: #ds.buffer<name = "embed", rows = "T", rowBytes = 128, layers = 1, element = f32, offset = <perT = [[#]], perR = 0, constant = 0>>
   // CHECK: ds.kernel.embed @embed {{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: ds.run @layer{{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: ds.kernel.elementwise @e(%{{.+}}) {ds.buffer = array<i64: 0>}
@@ -72,7 +72,7 @@ module attributes {ds.model = "m", ds.compute = f32, ds.config = {}} {
   }
 
   // CHECK-LABEL: func @forward
-  // CHECK-SAME: ds.arena = #ds.arena<perT = 384,
+  // CHECK-SAME: ds.arena = #ds.bytes<perT = 384,
   // CHECK: %[[X:.+]] = ds.kernel.embed {{.*}} {ds.buffer = array<i64: 0>}
   // CHECK: %[[COPY:.+]] = ds.kernel.elementwise @elementwise_copy_T_f32_32(%[[X]]) {ds.buffer = array<i64: 1>}
   // CHECK: ds.run @layer(%[[COPY]]

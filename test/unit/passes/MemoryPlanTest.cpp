@@ -12,9 +12,9 @@ static bool liveTogether(const PlannedBuffer &a, const PlannedBuffer &b) {
 }
 
 static int64_t begin(const PlannedBuffer &buffer) {
-  return buffer.rows == BufferRows::Tokens    ? buffer.offsetT
-         : buffer.rows == BufferRows::Outputs ? buffer.offsetR
-                                              : buffer.offset;
+  return buffer.rows == BufferRows::Window
+             ? buffer.offset.constant
+             : buffer.offset.per[static_cast<size_t>(buffer.rows)];
 }
 
 /// What the buffer takes among those of as many rows.
@@ -24,9 +24,9 @@ static int64_t size(const PlannedBuffer &buffer) {
 }
 
 static int64_t arena(const EntryPlan &plan, BufferRows rows) {
-  return rows == BufferRows::Tokens    ? plan.arenaT
-         : rows == BufferRows::Outputs ? plan.arenaR
-                                       : plan.arena;
+  return rows == BufferRows::Window
+             ? plan.arena.constant
+             : plan.arena.per[static_cast<size_t>(rows)];
 }
 
 static void expectPlacesApart(const EntryPlan &plan) {
@@ -60,11 +60,12 @@ TEST(MemoryPlan, TinyModelNeedsNoMoreThanWhatLives) {
   const EntryPlan &plan = *tiny.plan.find(kInferEntry);
   ASSERT_FALSE(plan.buffers.empty());
   expectPlacesApart(plan);
-  EXPECT_EQ(plan.arenaT, getLowerBound(plan, BufferRows::Tokens));
-  EXPECT_EQ(plan.arenaR, getLowerBound(plan, BufferRows::Outputs));
+  for (BufferRows rows : {BufferRows::Tokens, BufferRows::Outputs})
+    EXPECT_EQ(arena(plan, rows), getLowerBound(plan, rows));
   // Both counts are rounded up to 16; 64 bytes are added.
   EXPECT_EQ(plan.arenaBytes(17, 1),
-            32 * plan.arenaT + 16 * plan.arenaR + 64);
+            32 * arena(plan, BufferRows::Tokens) +
+                16 * arena(plan, BufferRows::Outputs) + 64);
 }
 
 TEST(MemoryPlan, LogitsAndLastHiddenLiveToTheEnd) {
@@ -106,14 +107,16 @@ TEST(MemoryPlan, LogitsAreF32OfSelectedRows) {
 
 TEST(MemoryPlan, RandomLifetimesNeverOverlap) {
   std::mt19937 random(7);
-  const BufferRows kinds[] = {BufferRows::Tokens, BufferRows::Tokens,
-                              BufferRows::Outputs, BufferRows::Window};
+  const BufferRows kinds[] = {
+      BufferRows::Tokens,  BufferRows::Tokens,    BufferRows::Outputs,
+      BufferRows::Prompt,  BufferRows::Generated, BufferRows::Expanded,
+      BufferRows::Window};
   for (int round = 0; round < 200; ++round) {
     EntryPlan plan;
     int count = 1 + random() % 40;
     for (int i = 0; i < count; ++i) {
       PlannedBuffer buffer;
-      buffer.rows = kinds[random() % 4];
+      buffer.rows = kinds[random() % 7];
       buffer.rowBytes = 2 + random() % 500;
       buffer.layers = random() % 5 == 0 ? 1 + random() % 6 : 1;
       buffer.first = random() % 50;
@@ -122,16 +125,18 @@ TEST(MemoryPlan, RandomLifetimesNeverOverlap) {
     }
     plan.place();
     expectPlacesApart(plan);
-    EXPECT_GE(plan.arenaT, getLowerBound(plan, BufferRows::Tokens));
+    EXPECT_GE(arena(plan, BufferRows::Tokens),
+              getLowerBound(plan, BufferRows::Tokens));
     for (const PlannedBuffer &buffer : plan.buffers) {
       EXPECT_EQ(begin(buffer) % 4, 0);
       EXPECT_LE(begin(buffer) + size(buffer), arena(plan, buffer.rows));
-      if (buffer.rows != BufferRows::Tokens) {
-        EXPECT_EQ(buffer.offsetT, plan.arenaT);
-      }
-      if (buffer.rows == BufferRows::Window) {
-        EXPECT_EQ(buffer.offsetR, plan.arenaR);
-      }
+      for (size_t kind = 0; kind < kStepRows; ++kind)
+        if (kind != static_cast<size_t>(buffer.rows)) {
+          EXPECT_EQ(buffer.offset.per[kind],
+                    kind < static_cast<size_t>(buffer.rows)
+                        ? plan.arena.per[kind]
+                        : 0);
+        }
     }
   }
 }
