@@ -61,7 +61,8 @@ Result<float> Engine::logProb(int64_t row, int32_t token,
                      : spec.name == "targets" ? static_cast<void *>(targets)
                                               : temperatures);
   rowInput.buildRows(1);
-  logProbs->run(rowInput, nullptr, inputs);
+  if (Status error = logProbs->run(rowInput, nullptr, inputs))
+    return *error;
   float value;
   memcpy(&value, logProbs->bufferAddress(*program.logProb), sizeof(value));
   return value;
@@ -168,7 +169,7 @@ static std::vector<StepItem> cutPiece(const std::vector<StepItem> &items,
   return piece;
 }
 
-void Engine::runPiece(const std::vector<StepItem> &items) {
+Status Engine::runPiece(const std::vector<StepItem> &items) {
   for (const StepItem &item : items)
     item.sequence->reserve(item.count);
   input.build(items, manifest.queryRows);
@@ -177,10 +178,13 @@ void Engine::runPiece(const std::vector<StepItem> &items) {
     recorder = [&](size_t place, int64_t buffer) {
       record(buffer, hiddenRows[place]);
     };
-  interpreter->run(input, &items[0].sequence->statePool(), {},
-                   Interpreter::Part::All, recorder);
+  if (Status error =
+          interpreter->run(input, &items[0].sequence->statePool(), {},
+                           Interpreter::Part::All, recorder))
+    return error;
   for (const StepItem &item : items)
     item.sequence->advance(item.count);
+  return std::nullopt;
 }
 
 Status Engine::step(const std::vector<StepItem> &items) {
@@ -197,7 +201,8 @@ Status Engine::step(const std::vector<StepItem> &items) {
   while (at < items.size()) {
     std::vector<StepItem> piece = cutPiece(items, limits, at, from);
     inPieces |= at < items.size();
-    runPiece(piece);
+    if (Status error = runPiece(piece))
+      return error;
     keepLogits(/*copy=*/inPieces);
   }
   return std::nullopt;

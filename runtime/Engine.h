@@ -76,7 +76,7 @@ private:
       : manifest(artifact.manifest()), entry(entry), limits(options) {}
 
   Status checkStep(const std::vector<StepItem> &items) const;
-  void runPiece(const std::vector<StepItem> &items);
+  Status runPiece(const std::vector<StepItem> &items);
   void record(int64_t buffer, HiddenRows &rows);
   void keepLogits(bool copy);
 

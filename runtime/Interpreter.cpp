@@ -6,8 +6,14 @@
 
 using namespace ds::runtime;
 
-// T and R of the arena's formula are multiples of this.
+// Numbers of rows in the arena's formula are multiples of this.
 static constexpr int64_t rowUnit = 16;
+
+static RowCounts roundRows(RowCounts rows) {
+  for (int64_t &count : rows)
+    count = roundUp(count, rowUnit);
+  return rows;
+}
 
 static int64_t nanosecondsNow() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -46,8 +52,15 @@ Interpreter::Interpreter(const Artifact &artifact, const Entry &entry,
 }
 
 Status Interpreter::allocate(int64_t tokens, int64_t outputs) {
-  Result<Mapping> memory = Mapping::allocate(
-      entry.arena.at(roundUp(tokens, rowUnit), roundUp(outputs, rowUnit)));
+  // All of the tokens may belong to prompts, or all be generated; memory that
+  // a step does not touch is none.
+  return allocate(
+      {tokens, outputs, tokens, tokens,
+       roundUp(tokens, Manifest::pagePositions)});
+}
+
+Status Interpreter::allocate(const RowCounts &rows) {
+  Result<Mapping> memory = Mapping::allocate(entry.arena.at(roundRows(rows)));
   if (!memory)
     return Error{memory.error()};
   arena = std::move(*memory);
@@ -105,8 +118,9 @@ void Interpreter::addPlace(int64_t buffer) {
 
 char *Interpreter::bufferAddress(int64_t buffer, int64_t layer) const {
   const BufferSpec &spec = entry.buffers[buffer];
-  return arena.data() + spec.offset.at(bound.tokens, bound.outputs) +
-         layer * spec.strideTokens * bound.tokens;
+  int64_t rows =
+      spec.rows == Rows::Window ? 0 : bound.rows[static_cast<size_t>(spec.rows)];
+  return arena.data() + spec.offset.at(bound.rows) + layer * spec.stride * rows;
 }
 
 int64_t Interpreter::weightLayer(int64_t weight, const Step &step) const {
@@ -128,7 +142,8 @@ void *Interpreter::address(const Argument &argument, const Step &step) const {
   case Argument::State:
     return bound.state->data(index, step.inLoop);
   case Argument::Sequences:
-    return inWindow ? const_cast<ds_seq *>(&windowView) : input->sequences();
+    return inWindow ? const_cast<ds_seq *>(&windowView)
+                    : input->sequences(static_cast<SeqView>(index));
   case Argument::Input:
     // Integers and floats are words.
     return const_cast<char *>(static_cast<const char *>((*inputs)[index])) +
@@ -162,11 +177,32 @@ void Interpreter::bind(size_t begin, size_t end) {
   }
 }
 
+/// Returns the view whose rows are `rows`.
+static SeqView viewOf(Rows rows) {
+  switch (rows) {
+  case Rows::Prompt:
+    return SeqView::Prompt;
+  case Rows::Generated:
+    return SeqView::Generated;
+  case Rows::Expanded:
+    return SeqView::Expanded;
+  default:
+    return SeqView::Step;
+  }
+}
+
 Interpreter::Choice Interpreter::choose(int64_t index,
-                                        const int64_t *dims) const {
+                                        const int64_t *stepDims) const {
   const KernelSpec &kernel = manifest.kernels[index];
   Choice choice;
-  choice.rows = kernel.rows == Rows::Tokens ? dims[0] : dims[2];
+  SeqView view = viewOf(kernel.rows);
+  if (view != SeqView::Step)
+    stepDims = input->dims(view);
+  int64_t *dims = choice.dims;
+  std::copy(stepDims, stepDims + 8, dims);
+  dims[0] *= kernel.times;
+  bool isOutput = kernel.rows == Rows::Outputs || kernel.rows == Rows::Window;
+  choice.rows = isOutput ? dims[2] : dims[0];
   while (kernel.buckets[choice.bucket].maxRows &&
          *kernel.buckets[choice.bucket].maxRows < choice.rows)
     ++choice.bucket;
@@ -183,8 +219,7 @@ void Interpreter::runLaunch(const Step &step, const int64_t *dims) {
     std::copy(dims, dims + 8, own);
     if (launch.rows)
       own[0] = launch.rows;
-    dims = own;
-    choice = choose(launch.kernel, dims);
+    choice = choose(launch.kernel, own);
   } else {
     choice = choices[launch.kernel];
   }
@@ -195,7 +230,7 @@ void Interpreter::runLaunch(const Step &step, const int64_t *dims) {
     const Scratch *scratch;
   };
   Context context = {choice.code->run, addresses.data() + step.firstAddress,
-                     dims, &scratch};
+                     choice.dims, &scratch};
   int64_t begin = profiling ? nanosecondsNow() : 0;
   pool.run(
       choice.tiles,
@@ -232,11 +267,19 @@ bool Interpreter::isIn(const Step &step, Part part) const {
          (part == Part::Partials) == (step.partialCount > 0);
 }
 
-void Interpreter::run(StepInput &stepInput, const StatePool *state,
-                      const std::vector<const void *> &rowInputs, Part part,
-                      const Recorder &recorder) {
-  Binding now{roundUp(stepInput.tokens(), rowUnit),
-              roundUp(stepInput.outputs(), rowUnit), state};
+Status Interpreter::run(StepInput &stepInput, const StatePool *state,
+                        const std::vector<const void *> &rowInputs, Part part,
+                        const Recorder &recorder) {
+  Binding now{roundRows(stepInput.rows()), state};
+  int64_t needed = entry.arena.at(now.rows);
+  if (needed > arenaBytes()) {
+    // Long sequences have more positions than a step has tokens.
+    Result<Mapping> memory = Mapping::allocate(needed);
+    if (!memory)
+      return Error{memory.error()};
+    arena = std::move(*memory);
+    bound = {};
+  }
   // Row inputs lie somewhere else each time.
   bool stale = !(now == bound) || !rowInputs.empty() || input != &stepInput;
   input = &stepInput, inputs = &rowInputs, bound = now;
@@ -258,6 +301,7 @@ void Interpreter::run(StepInput &stepInput, const StatePool *state,
       runLaunch(step, input->dims());
     }
   }
+  return std::nullopt;
 }
 
 double Interpreter::sumPartials() const {

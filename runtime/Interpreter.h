@@ -60,6 +60,8 @@ public:
 
   /// Allocates the arena for steps of up to `tokens` and `outputs` rows.
   Status allocate(int64_t tokens, int64_t outputs);
+  /// The same for steps of up to these rows of each kind.
+  Status allocate(const RowCounts &rows);
 
   /// Which launches to run: all; those that write partial sums; the others.
   enum class Part { All, Partials, Others };
@@ -69,9 +71,10 @@ public:
 
   /// Runs the program for the rows of `input`. `state` may be null where no
   /// argument is one; `inputs` has an array of R values for each row input.
-  void run(StepInput &input, const StatePool *state,
-           const std::vector<const void *> &inputs = {}, Part part = Part::All,
-           const Recorder &recorder = {});
+  /// Fails where sequences are so long that there is no memory for the arena.
+  Status run(StepInput &input, const StatePool *state,
+             const std::vector<const void *> &inputs = {},
+             Part part = Part::All, const Recorder &recorder = {});
 
   /// Places where the activation can be recorded.
   size_t places() const { return placeCount; }
@@ -108,14 +111,14 @@ private:
     const KernelCode *code = nullptr;
     size_t bucket = 0;
     int64_t rows = 0, tiles = 0;
+    int64_t dims[8] = {}; ///< Of the launch.
   };
   /// What addresses depend on.
   struct Binding {
-    int64_t tokens = -1, outputs = -1;
+    RowCounts rows = {-1};
     const StatePool *state = nullptr;
     bool operator==(const Binding &other) const {
-      return tokens == other.tokens && outputs == other.outputs &&
-             state == other.state;
+      return rows == other.rows && state == other.state;
     }
   };
 

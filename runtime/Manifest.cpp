@@ -84,7 +84,12 @@ Element ds::runtime::readElement(const Reader &reader) {
 
 Rows ds::runtime::readRows(const Reader &reader) {
   return reader.choice<Rows>(
-      {{"T", Rows::Tokens}, {"R", Rows::Outputs}, {"W", Rows::Window}});
+      {{"T", Rows::Tokens},
+       {"R", Rows::Outputs},
+       {"P", Rows::Prompt},
+       {"G", Rows::Generated},
+       {"E", Rows::Expanded},
+       {"W", Rows::Window}});
 }
 
 LayerRange ds::runtime::readLayers(const Reader &reader) {
@@ -178,6 +183,8 @@ static KernelSpec readKernel(const Reader &reader) {
   kernel.name = reader.at("name").string();
   kernel.family = reader.at("family").string();
   kernel.rows = readRows(reader.at("rows"));
+  if (reader.has("times"))
+    kernel.times = reader.at("times").integer(1, 1 << 16);
   reader.at("buckets").each([&](const Reader &item) {
     KernelBucket bucket;
     if (item.hasValue("max_rows"))

@@ -10,6 +10,7 @@
 
 #include "runtime/Result.h"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -29,9 +30,16 @@ enum class Layout { Raw, VectorF32, PanelBf16, PanelF32 };
 /// How a state lies in memory.
 enum class View { Key, Value };
 
-/// What the rows of a buffer are: tokens, rows whose logits are wanted, or
-/// those of the window of such rows that is at work.
-enum class Rows { Tokens, Outputs, Window };
+/// What the rows of a buffer are: tokens, rows whose logits are wanted, tokens
+/// of prompts, generated tokens, positions of sequences with prompt tokens, or
+/// those of the window of wanted rows that is at work.
+enum class Rows { Tokens, Outputs, Prompt, Generated, Expanded, Window };
+
+/// How many rows of each kind a step has, but for windows.
+using RowCounts = std::array<int64_t, 5>;
+
+/// What a kernel sees of the sequences of a step: all, or a view.
+enum class SeqView { Step, Prompt, Generated, Expanded };
 
 /// Layers [first, first + count).
 struct LayerRange {
@@ -82,11 +90,16 @@ struct StateSpec {
   int64_t pageBytes() const;
 };
 
-/// A number of bytes that is linear in T and R, both multiples of 16.
+/// A number of bytes that is linear in the rows of a step, which are multiples
+/// of 16.
 struct LinearBytes {
-  int64_t perToken = 0, perOutput = 0, constant = 0;
-  int64_t at(int64_t tokens, int64_t outputs) const {
-    return perToken * tokens + perOutput * outputs + constant;
+  RowCounts per = {};
+  int64_t constant = 0;
+  int64_t at(const RowCounts &rows) const {
+    int64_t bytes = constant;
+    for (size_t i = 0; i < rows.size(); ++i)
+      bytes += per[i] * rows[i];
+    return bytes;
   }
 };
 
@@ -95,10 +108,10 @@ struct BufferSpec {
   std::string name;
   Rows rows = Rows::Tokens;
   int64_t rowBytes = 0;
-  std::optional<Element> element;
+  std::optional<Element> element; // None of integers.
   LinearBytes offset;
   int64_t layers = 1;
-  int64_t strideTokens = 0; // Bytes from layer to layer for each token.
+  int64_t stride = 0; // Bytes from layer to layer for each row of its kind.
 };
 
 /// Values that the caller of an entry gives for rows R, one for each row.
@@ -117,12 +130,14 @@ struct KernelBucket {
 struct KernelSpec {
   std::string name, family;
   Rows rows = Rows::Tokens;
+  int64_t times = 1; // A launch has as many rows for each of `rows`.
   std::vector<KernelBucket> buckets;
   nlohmann::json cost;
 };
 
 /// An argument of a launch. Gradients, masters and moments are those of the
-/// weight `index`; `order` is that of a moment, 1 or 2.
+/// weight `index`; `order` is that of a moment, 1 or 2. Of sequences, `index`
+/// is the SeqView.
 struct Argument {
   enum Kind {
     Buffer,

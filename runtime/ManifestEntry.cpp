@@ -5,8 +5,16 @@ using namespace ds::runtime;
 using Reader = ManifestReader;
 
 static LinearBytes readBytes(const Reader &reader) {
-  return {reader.at("T").integer(), reader.at("R").integer(),
-          reader.at("const").integer()};
+  LinearBytes bytes;
+  bytes.per[0] = reader.at("T").integer();
+  bytes.per[1] = reader.at("R").integer();
+  for (auto [name, kind] : {std::pair("P", Rows::Prompt),
+                            std::pair("G", Rows::Generated),
+                            std::pair("E", Rows::Expanded)})
+    if (reader.has(name))
+      bytes.per[static_cast<size_t>(kind)] = reader.at(name).integer();
+  bytes.constant = reader.at("const").integer();
+  return bytes;
 }
 
 static BufferSpec readBuffer(const Reader &reader, size_t index) {
@@ -15,12 +23,13 @@ static BufferSpec readBuffer(const Reader &reader, size_t index) {
   buffer.name = reader.at("name").string();
   buffer.rows = readRows(reader.at("rows"));
   buffer.rowBytes = reader.at("row_bytes").integer(1);
-  if (reader.has("element"))
+  if (reader.has("element") && reader.at("element").value() != "i32")
     buffer.element = readElement(reader.at("element"));
   buffer.offset = readBytes(reader.at("offset"));
   if (reader.has("layers")) {
     buffer.layers = reader.at("layers").integer(1, 1 << 20);
-    buffer.strideTokens = reader.at("stride").at("T").integer();
+    buffer.stride =
+        reader.at("stride").at(reader.at("rows").string().c_str()).integer();
   }
   return buffer;
 }
@@ -128,7 +137,16 @@ private:
     if (!reader.has("seq"))
       reader.expects("have a key buffer, weight, state, seq, input, gradient, "
                      "master, moment, hyper or partials");
-    return {};
+    return {Argument::Sequences, readView(reader)};
+  }
+
+  static int64_t readView(const Reader &reader) {
+    if (!reader.has("seq") || reader.at("seq").value().is_boolean())
+      return 0;
+    return static_cast<int64_t>(reader.at("seq").choice<SeqView>(
+        {{"prompt", SeqView::Prompt},
+         {"generated", SeqView::Generated},
+         {"expanded", SeqView::Expanded}}));
   }
 
   int64_t readBufferIndex(const Reader &reader) {

@@ -52,10 +52,21 @@ public:
 
   int64_t tokens() const { return sizes[0]; }
   int64_t outputs() const { return sizes[2]; }
-  /// Returns the `dims` of kernels.
-  const int64_t *dims() const { return sizes; }
-  /// Returns the structure, at the same address for every step.
-  ds_seq *sequences() { return &view; }
+  /// Returns the number of rows of each kind.
+  RowCounts rows() const {
+    return {sizes[0], sizes[2], dims(SeqView::Prompt)[0],
+            dims(SeqView::Generated)[0], dims(SeqView::Expanded)[0]};
+  }
+  /// Returns the `dims` of kernels whose rows are those of a view.
+  const int64_t *dims(SeqView which = SeqView::Step) const {
+    return which == SeqView::Step ? sizes
+                                  : viewSizes[static_cast<size_t>(which) - 1];
+  }
+  /// Returns the structure of a view, at the same address for every step.
+  ds_seq *sequences(SeqView which = SeqView::Step) {
+    return which == SeqView::Step ? &view
+                                  : &views[static_cast<size_t>(which) - 1];
+  }
 
 private:
   /// An array that begins on a cache line.
@@ -71,8 +82,8 @@ private:
   void addPages(const std::vector<StepItem> &items);
   void addQueryTiles(const std::vector<StepItem> &items, int64_t queryRows);
 
-  int64_t sizes[8] = {};
-  ds_seq view = {};
+  int64_t sizes[8] = {}, viewSizes[3][8] = {};
+  ds_seq view = {}, views[3] = {};
   Array ids, position, sequence, rowBegin, past, pages, outRows, queryTiles;
 };
 

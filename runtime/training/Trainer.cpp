@@ -344,7 +344,8 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
   std::vector<const void *> inputs;
   for (const std::vector<float> &values : rowInputs)
     inputs.push_back(values.data());
-  trainProgram->run(input, state.get(), inputs);
+  if (Status error = trainProgram->run(input, state.get(), inputs))
+    return *error;
   auto output = [&](int64_t buffer) {
     return reinterpret_cast<const float *>(trainProgram->bufferAddress(buffer));
   };
@@ -359,7 +360,9 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
 
 Result<double> Trainer::update(const UpdateOptions &options) {
   noInput.build({}, manifest.queryRows);
-  updateProgram->run(noInput, nullptr, {}, Interpreter::Part::Partials);
+  if (Status error = updateProgram->run(noInput, nullptr, {},
+                                        Interpreter::Part::Partials))
+    return *error;
   double norm = std::sqrt(updateProgram->sumPartials());
   if (!std::isfinite(norm))
     return failure("the gradient of step ", updates + 1, " is not finite");
@@ -382,7 +385,9 @@ Result<double> Trainer::update(const UpdateOptions &options) {
   hypersWithoutDecay = hypers;
   if (!options.decayAll)
     hypersWithoutDecay[4] = 0;
-  updateProgram->run(noInput, nullptr, {}, Interpreter::Part::Others);
+  if (Status error = updateProgram->run(noInput, nullptr, {},
+                                        Interpreter::Part::Others))
+    return *error;
   zeroGradients();
   return norm;
 }

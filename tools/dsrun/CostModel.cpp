@@ -29,7 +29,9 @@ static double number(const nlohmann::json &cost, const char *key) {
 }
 
 Work ds::tool::workOf(const KernelSpec &kernel, const StepShape &shape) {
-  double rows = kernel.rows == Rows::Tokens ? shape.tokens : shape.outputs;
+  bool isOutput = kernel.rows == Rows::Outputs || kernel.rows == Rows::Window;
+  double rows = isOutput ? shape.outputs
+                         : shape.tokens * static_cast<double>(kernel.times);
   Work work;
   work.flops = number(kernel.cost, "flops_row") * rows +
                number(kernel.cost, "flops_row_kept") * shape.keptByRows;

@@ -30,8 +30,12 @@ static std::string bytesText(int64_t bytes) {
 }
 
 static std::string linearText(const LinearBytes &bytes) {
-  return join(bytes.perToken, " T + ", bytes.perOutput, " R + ",
-              bytes.constant);
+  std::string text;
+  const char *const symbols[] = {"T", "R", "P", "G", "E"};
+  for (size_t i = 0; i < bytes.per.size(); ++i)
+    if (bytes.per[i] || i < 2)
+      text += join(bytes.per[i], " ", symbols[i], " + ");
+  return text + join(bytes.constant);
 }
 
 static std::string pad(std::string text, size_t width) {
@@ -96,13 +100,13 @@ static void printMemory(const Manifest &manifest) {
 }
 
 static const char *rowsName(Rows rows) {
-  static const char *const names[] = {"T", "R", "W"};
+  static const char *const names[] = {"T", "R", "P", "G", "E", "W"};
   return names[static_cast<int>(rows)];
 }
 
 static void printBuffers(const Entry &entry) {
   std::cout << "arena      " << linearText(entry.arena) << " bytes; "
-            << bytesText(entry.arena.at(512, 16)) << " for T = 512, R = 16\n";
+            << bytesText(entry.arena.at({512, 16, 512, 0, 512})) << " for T = 512, R = 16\n";
   for (const RowInputSpec &input : entry.inputs)
     std::cout << "input      " << input.name << ", "
               << (input.isInteger ? "i32" : "f32") << "\n";
