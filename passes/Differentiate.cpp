@@ -84,7 +84,12 @@ void ds::keepActivation(MutableArrayRef<std::pair<RunOp, RunOp>> runs,
   while (index < second.getNumArguments() &&
          !isa<StateType>(second.getArgument(index).getType()))
     ++index;
-  (void)second.insertArgument(index, tensor, {}, forward.getLoc());
+  NamedAttrList attributes;
+  if (StringRef rows = getRowSymbolOf(forward); rows != "T")
+    attributes.set(kRowsAttr, StringAttr::get(first.getContext(), rows));
+  (void)second.insertArgument(index, tensor,
+                              attributes.getDictionary(first.getContext()),
+                              forward.getLoc());
   recomputed.replaceAllUsesWith(second.getArgument(index));
   for (auto &[forwardRun, backwardRun] : runs) {
     OpBuilder builder(forwardRun);
