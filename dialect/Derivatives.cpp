@@ -53,13 +53,18 @@ FailureOr<Gradients> LinearOp::buildBackward(OpBuilder &builder,
     dy = arith::TruncFOp::create(builder, getLoc(),
                                  typeOf(dy).clone(element), dy);
   if (Value memory = getGradientMemory(builder, getWeight()))
-    AccumulateOuterOp::create(builder, getLoc(), memory, dy, getInput());
+    AccumulateOuterOp::create(builder, getLoc(), memory, dy, getInput(),
+                              getRouting(), getGathered());
   if (getBias())
     if (Value memory = getGradientMemory(builder, getBias()))
       AccumulateColumnsOp::create(builder, getLoc(), memory, dy);
   Gradients result(getNumOperands());
   result[0] = LinearTOp::create(builder, getLoc(), getInput().getType(), dy,
-                                getWeight());
+                                getWeight(), getRouting());
+  // What a token gave to its experts comes back from all of them.
+  if (getGathered())
+    result[0] = CombineOp::create(builder, getLoc(), getInput().getType(),
+                                  result[0], getRouting(), Value());
   return result;
 }
 

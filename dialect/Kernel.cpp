@@ -27,7 +27,7 @@ static bool isScalarCode(Operation &op, bool reduces) {
   if (isa<arith::ArithDialect>(op.getDialect()))
     return true;
   return isa<math::ExpOp, math::LogOp, math::SqrtOp, math::AbsFOp>(op) ||
-         (reduces && isa<RowReduceOp>(op));
+         (reduces && isa<RowReduceOp, RowMaxOp>(op));
 }
 
 static LogicalResult verifyScalarCode(Operation *op, Block &block,
@@ -108,10 +108,10 @@ StringRef ds::findRowSymbol(Operation *op) {
 
 StringRef ds::getRowSymbolOf(Value matrix) {
   Operation *op = matrix.getDefiningOp();
-  if (auto kernel = dyn_cast_or_null<KernelInterface>(op))
-    return kernel.getRowSymbol();
   if (auto rows = dyn_cast_or_null<RowsInterface>(op))
     return rows.getResultRows(cast<OpResult>(matrix).getResultNumber());
+  if (auto kernel = dyn_cast_or_null<KernelInterface>(op))
+    return kernel.getRowSymbol();
   if (auto argument = dyn_cast<BlockArgument>(matrix)) {
     auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp());
     auto rows = function ? function.getArgAttrOfType<StringAttr>(

@@ -74,7 +74,7 @@ static bool isUniform(Value value, ArrayRef<bool> isRow,
                       DenseMap<Value, bool> &known) {
   if (auto argument = dyn_cast<BlockArgument>(value))
     return isRow[argument.getArgNumber()];
-  if (isa<RowReduceOp>(value.getDefiningOp()))
+  if (isa<RowReduceOp, RowMaxOp>(value.getDefiningOp()))
     return true;
   if (auto found = known.find(value); found != known.end())
     return found->second;

@@ -50,6 +50,18 @@ LogicalResult verifyMatrices(Operation *op, StringRef name, Value value,
 LogicalResult verifyHeads(Operation *op, HeadsAttr heads, Value input,
                           Value weight, Value result, bool transposed);
 
+/// What a choice of experts is made from.
+struct TopKShape {
+  int64_t experts, k, groups, kept;
+};
+LogicalResult verifyTopK(Operation *op, TopKShape shape, Value bias,
+                         Value result);
+
+/// Checks the rows of experts that are combined, their weights (or null) and
+/// what a token gets.
+LogicalResult verifyCombine(Operation *op, Value input, Value routing,
+                            Value weights, Value result);
+
 } // namespace kernel
 } // namespace ds
 #endif

@@ -224,7 +224,8 @@ void CheckpointActivations::dropUnkept(func::FuncOp forward) {
         continue;
       Value gated =
           GatedLinearOp::create(builder, op->getLoc(), pairs.getType(),
-                                product.getInput(), product.getWeight());
+                                product.getInput(), product.getWeight(),
+                                product.getRouting(), product.getGathered());
       op->replaceAllUsesWith(ValueRange(gated));
       op->erase();
       product->erase();

@@ -28,8 +28,10 @@ static void splitGated(GatedLinearOp op) {
   RankedTensorType type = op.getType();
   auto both = RankedTensorType::get(
       {ShapedType::kDynamic, 2 * type.getDimSize(1)}, type.getElementType());
-  Value product = LinearOp::create(builder, op.getLoc(), both, op.getInput(),
-                                   op.getWeight(), Value());
+  Value product =
+      LinearOp::create(builder, op.getLoc(), both, op.getInput(),
+                       op.getWeight(), Value(), op.getRouting(),
+                       op.getGathered());
   Value result = SwigluPairsOp::create(builder, op.getLoc(), type, product);
   op.replaceAllUsesWith(result);
   op.erase();

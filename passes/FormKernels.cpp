@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "passes/FormHeads.h"
+#include "passes/FormMoe.h"
 #include "passes/FormTraining.h"
 #include "passes/Passes.h"
 #include "passes/Regions.h"
@@ -24,6 +25,12 @@ static std::pair<Value, Value> findRows(Value input) {
   if (auto select = input.getDefiningOp<SelectRowsOp>())
     return {select.getInput(), select.getSeq()};
   return {input, Value()};
+}
+
+void ds::setRouting(KernelMatmulOp kernel, Value routing, bool gathered) {
+  if (routing)
+    kernel.getRoutingMutable().assign(routing);
+  kernel.setGathered(gathered);
 }
 
 namespace {
@@ -58,6 +65,7 @@ struct FormLinear : OpRewritePattern<LinearOp> {
     auto kernel = KernelMatmulOp::create(rewriter, op.getLoc(), op.getType(),
                                          getKernelStem(op.getWeight(), "matmul"),
                                          input, op.getWeight(), extras, rows);
+    setRouting(kernel, op.getRouting(), op.getGathered());
     RegionBuilder region(kernel.getEpilogue(), types, op.getLoc());
     Value sum = region.argument(0);
     if (op.getBias())
@@ -76,6 +84,7 @@ struct FormGatedLinear : OpRewritePattern<GatedLinearOp> {
     auto kernel = KernelMatmulOp::create(
         rewriter, op.getLoc(), op.getType(), getKernelStem(op.getWeight(), "matmul"),
         input, op.getWeight(), ValueRange(), rows, /*pair=*/true);
+    setRouting(kernel, op.getRouting(), op.getGathered());
     Type f32 = rewriter.getF32Type(), element = getElement(op.getResult());
     RegionBuilder region(kernel.getEpilogue(), {f32, f32}, op.getLoc());
     Value gate = region.widen(region.round(region.argument(0), element));
@@ -249,6 +258,7 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
     patterns.add<FormLinear, FormGatedLinear, FormRmsNorm, FormSwiglu,
                  FormElementwise, FormAttention, FormEmbedding>(&getContext());
     addTrainingPatterns(patterns);
+    addMoePatterns(patterns);
     gathering.add<FormGatherRows, FormFill>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(sinking))) ||
         failed(applyPatternsGreedily(getOperation(), std::move(patterns))) ||
@@ -264,7 +274,7 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
     if (isa<KernelInterface>(op))
       return WalkResult::skip();
     if (isa<ModuleOp, func::FuncOp, func::ReturnOp, WeightOp, GetWeightOp,
-            RunOp, RunRowsOp, RowInputOp, GetGradientOp, GetCopyOp, GetHyperOp,
+            RunOp, RunRowsOp, ViewSeqOp, RowInputOp, GetGradientOp, GetCopyOp, GetHyperOp,
             GetPartialsOp>(op))
       return WalkResult::advance();
     return op->emitOpError() << "expects an operation of which a kernel can "

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "passes/FormTraining.h"
+#include "passes/FormMoe.h"
 #include "passes/Regions.h"
 #include "passes/WeightTools.h"
 
@@ -132,6 +133,7 @@ struct FormLinearT : OpRewritePattern<LinearTOp> {
         (getKernelStem(op.getWeight(), "matmul") + "_backward").str(), op.getInput(),
         op.getWeight(), ValueRange(), Value(), /*pair=*/false,
         /*transposed=*/true);
+    setRouting(kernel, op.getRouting(), /*gathered=*/false);
     RegionBuilder region(kernel.getEpilogue(), rewriter.getF32Type(),
                          op.getLoc());
     region.yield(region.round(region.argument(0), getElement(op.getResult())));
@@ -147,8 +149,9 @@ struct FormAccumulateOuter : OpRewritePattern<AccumulateOuterOp> {
     std::string stem = "outer";
     if (auto memory = op.getGradient().getDefiningOp<GetGradientOp>())
       stem = getWeightStem(memory.getWeight()).str();
-    rewriter.replaceOpWithNewOp<KernelOuterOp>(op, stem, op.getOutputGradient(),
-                                               op.getInput(), op.getGradient());
+    rewriter.replaceOpWithNewOp<KernelOuterOp>(
+        op, stem, op.getOutputGradient(), op.getInput(), op.getGradient(),
+        op.getRouting(), op.getGathered(), HeadsAttr());
     return success();
   }
 };

@@ -1,4 +1,5 @@
 //===- FuseEpilogues.cpp - Elementwise code joins the kernel before it ----===//
+#include "passes/FormMoe.h"
 #include "passes/Passes.h"
 #include "passes/Regions.h"
 
@@ -102,6 +103,9 @@ struct IntoMatmul : OpRewritePattern<KernelElementwiseOp> {
         rewriter, loc, op->getResult(0).getType(), matmul.getSymName(), matmul.getA(),
         matmul.getWeight(), extras, matmul.getRows(), matmul.getPair(),
         matmul.getTransposed());
+    setRouting(fused, matmul.getRouting(), matmul.getGathered());
+    if (matmul.getHeads())
+      fused.setHeadsAttr(*matmul.getHeads());
     SmallVector<Type> types(matmul.getPair() ? 2 : 1, rewriter.getF32Type());
     llvm::append_range(types, getElements(extras));
     RegionBuilder region(fused.getEpilogue(), types, loc);
@@ -112,11 +116,36 @@ struct IntoMatmul : OpRewritePattern<KernelElementwiseOp> {
   }
 };
 
+struct IntoCombine : OpRewritePattern<KernelElementwiseOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(KernelElementwiseOp op,
+                                PatternRewriter &rewriter) const override {
+    OpOperand *operand = findProducer<KernelCombineOp>(op);
+    if (!operand)
+      return rewriter.notifyMatchFailure(op, "no operand made for it alone");
+    auto combine = operand->get().getDefiningOp<KernelCombineOp>();
+    unsigned index = operand->getOperandNumber();
+    SmallVector<Value> extras(combine.getExtras());
+    llvm::append_range(extras, getOthers(op, index));
+    Location loc = rewriter.getFusedLoc({combine.getLoc(), op.getLoc()});
+    auto fused = KernelCombineOp::create(
+        rewriter, loc, op->getResult(0).getType(), combine.getSymName(),
+        combine.getInput(), combine.getRouting(), combine.getWeights(), extras);
+    SmallVector<Type> types = {rewriter.getF32Type()};
+    llvm::append_range(types, getElements(extras));
+    RegionBuilder region(fused.getEpilogue(), types, loc);
+    chain(region, combine.getEpilogue(), op, index);
+    rewriter.replaceOp(op, fused);
+    rewriter.eraseOp(combine);
+    return success();
+  }
+};
+
 struct FuseEpilogues : ds::impl::FuseEpiloguesBase<FuseEpilogues> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<IntoElementwise>(&getContext(), /*benefit=*/2);
-    patterns.add<IntoMatmul>(&getContext());
+    patterns.add<IntoMatmul, IntoCombine>(&getContext());
     unsigned before = count();
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       return signalPassFailure();

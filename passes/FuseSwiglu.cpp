@@ -31,14 +31,15 @@ static bool fuse(WeightTable &weights, SwigluOp swiglu) {
   auto gate = swiglu.getGate().getDefiningOp<LinearOp>();
   auto up = swiglu.getUp().getDefiningOp<LinearOp>();
   if (!isPlain(gate) || !isPlain(up) || gate.getInput() != up.getInput() ||
-      !canPair(weights, gate, up))
+      gate.getRouting() != up.getRouting() || !canPair(weights, gate, up))
     return false;
   OpBuilder builder(swiglu);
   Value weight = weights.readConcatenated(builder, swiglu.getLoc(),
                                           {gate.getWeight(), up.getWeight()},
                                           /*paired=*/true);
   auto fused = GatedLinearOp::create(builder, swiglu.getLoc(), swiglu.getType(),
-                                     gate.getInput(), weight);
+                                     gate.getInput(), weight, gate.getRouting(),
+                                     gate.getGathered());
   swiglu.replaceAllUsesWith(fused.getResult());
   swiglu.erase();
   gate.erase();

@@ -74,7 +74,7 @@ bool Planner::canTake(Operation *op, OpResult result, Value operand) {
       plan.buffers[it->second].layers > 1 ||
       !isa<RankedTensorType>(result.getType()) ||
       !isa<RankedTensorType>(operand.getType()) ||
-      getRowSymbolOf(operand) != kernel.getRowSymbol())
+      getRowSymbolOf(operand) != getRowSymbolOf(result))
     return false;
   // Operands that stand for the same memory must all allow it.
   for (OpOperand &use : op->getOpOperands()) {
@@ -119,7 +119,7 @@ void Planner::planResult(Operation *op, OpResult result, PlannedStep &step) {
     id = *shared;
   else
     id = addBuffer(result.getType(), kernel.getKernelName(),
-                   rowsOf(kernel.getRowSymbol()));
+                   rowsOf(getRowSymbolOf(result)));
   buffers[result] = id;
   results[op].push_back(id);
   plan.buffers[id].last = now;

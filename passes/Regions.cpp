@@ -51,6 +51,10 @@ Value RegionBuilder::reduce(Value value) {
   return RowReduceOp::create(builder, loc, value);
 }
 
+Value RegionBuilder::max(Value value) {
+  return RowMaxOp::create(builder, loc, value);
+}
+
 Value RegionBuilder::apply(Operation *op, ValueRange arguments, Type element) {
   OperationState state(loc, op->getName());
   state.addOperands(arguments);
@@ -77,6 +81,10 @@ Value RegionBuilder::round(Value value, Type element) {
   if (value.getType() == element)
     return value;
   return arith::TruncFOp::create(builder, loc, element, value);
+}
+
+Value RegionBuilder::sigmoid(Value value) {
+  return div(constant(1.0), add(constant(1.0), exp(neg(value))));
 }
 
 Value RegionBuilder::swiglu(Value gate, Value up) {

@@ -25,6 +25,8 @@ public:
   Value neg(Value value);
   /// Sum over the row (`ds.row_reduce`).
   Value reduce(Value value);
+  /// Greatest of the row (`ds.row_max`).
+  Value max(Value value);
   /// Does to `arguments` what `op` does to the elements of its operands.
   Value apply(Operation *op, ValueRange arguments, Type element);
   /// Clones the code of `other` and returns what it yields. `arguments` stand
@@ -34,6 +36,8 @@ public:
   Value widen(Value value);
   /// Rounds an f32 to `element`.
   Value round(Value value, Type element);
+  /// 1 / (1 + exp(-value)) in f32.
+  Value sigmoid(Value value);
   /// silu(gate) * up in f32.
   Value swiglu(Value gate, Value up);
   void yield(ValueRange values);

@@ -46,6 +46,16 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
       .Case([&](KernelConcatHeadsOp k) {
         emitConcatHeads(k, module, isa, limits);
       })
+      .Case([&](KernelTopKOp k) { emitTopK(k, module, isa, limits); })
+      .Case([&](KernelPickOp k) { emitPick(k, module, isa, limits); })
+      .Case([&](KernelPickBackwardOp k) {
+        emitPickBackward(k, module, isa, limits);
+      })
+      .Case([&](KernelRouteOp k) { emitRoute(k, module, isa, limits); })
+      .Case([&](KernelCombineOp k) { emitCombine(k, module, isa, limits); })
+      .Case([&](KernelCombineBackwardOp k) {
+        emitCombineBackward(k, module, isa, limits);
+      })
       .Case([&](KernelAdamwOp k) { emitAdamw(k, module, isa, limits); })
       .Case([&](KernelSquareSumOp k) {
         emitSquareSum(k, module, isa, limits);

@@ -85,6 +85,23 @@ void emitAdamw(KernelAdamwOp op, ModuleOp module, const Isa &isa,
 void emitSquareSum(KernelSquareSumOp op, ModuleOp module, const Isa &isa,
                    KernelLimits &limits);
 
+// TopK.cpp.
+void emitTopK(KernelTopKOp op, ModuleOp module, const Isa &isa,
+              KernelLimits &limits);
+// Pick.cpp.
+void emitPick(KernelPickOp op, ModuleOp module, const Isa &isa,
+              KernelLimits &limits);
+void emitPickBackward(KernelPickBackwardOp op, ModuleOp module, const Isa &isa,
+                      KernelLimits &limits);
+// Route.cpp.
+void emitRoute(KernelRouteOp op, ModuleOp module, const Isa &isa,
+               KernelLimits &limits);
+// Combine.cpp.
+void emitCombine(KernelCombineOp op, ModuleOp module, const Isa &isa,
+                 KernelLimits &limits);
+void emitCombineBackward(KernelCombineBackwardOp op, ModuleOp module,
+                         const Isa &isa, KernelLimits &limits);
+
 /// Calls the generator of the kernel's family.
 void emitKernel(Operation *op, ModuleOp module, const Isa &isa,
                 KernelLimits &limits);

@@ -21,6 +21,10 @@ static int64_t columnsOf(Value value) {
   return typeOf(value).getShape().back();
 }
 
+static bool isReduction(Operation &op) {
+  return isa<RowReduceOp, RowMaxOp>(op);
+}
+
 //===----------------------------------------------------------------------===//
 // Operands
 //===----------------------------------------------------------------------===//
@@ -147,7 +151,7 @@ void RowEmitter::findDepths() {
     int64_t depth = 0;
     for (Value operand : op.getOperands())
       depth = std::max(depth, after.lookup(operand));
-    if (isa<RowReduceOp>(op)) {
+    if (isReduction(op)) {
       depthOf[&op] = depth++;
       depths = std::max(depths, depth);
     }
@@ -176,7 +180,7 @@ SmallVector<Value> RowEmitter::clone(Value column, Value mask,
   SmallVector<Value> arguments = operands.load(column, mask);
   return b.cloneRegion(
       map.body, arguments, [&](Operation *op, IRMapping &values) -> Value {
-        if (!isa<RowReduceOp>(op))
+        if (!isReduction(*op))
           return Value();
         if (terms)
           (*terms)[op] = values.lookup(op->getOperand(0));
@@ -191,7 +195,10 @@ void RowEmitter::reduceSweep(int64_t depth) {
   for (Operation &op : map.body.front())
     if (depthOf.count(&op) && depthOf[&op] == depth)
       wanted.push_back(&op);
-  SmallVector<Value> totals(wanted.size(), b.zero());
+  auto neutral = [&](Operation *op) {
+    return isa<RowMaxOp>(op) ? b.vf(-INFINITY) : b.zero();
+  };
+  SmallVector<Value> totals = llvm::map_to_vector(wanted, neutral);
   auto accumulate = [&](Value column, Value mask, ValueRange carried) {
     DenseMap<Operation *, Value> terms;
     clone(column, mask, &terms);
@@ -199,8 +206,9 @@ void RowEmitter::reduceSweep(int64_t depth) {
     for (auto [op, total] : llvm::zip(wanted, carried)) {
       Value term = terms.lookup(op);
       if (mask)
-        term = b.select(mask, term, b.zero());
-      next.push_back(b.addf(total, term));
+        term = b.select(mask, term, neutral(op));
+      next.push_back(isa<RowMaxOp>(op) ? b.maxf(total, term)
+                                       : b.addf(total, term));
     }
     return next;
   };
@@ -213,7 +221,8 @@ void RowEmitter::reduceSweep(int64_t depth) {
   if (whole < width)
     totals = accumulate(b.c(whole), b.laneMask(b.c(width - whole)), totals);
   for (auto [op, total] : llvm::zip(wanted, totals))
-    sums[op] = b.splat(b.reduceAdd(total));
+    sums[op] = b.splat(isa<RowMaxOp>(op) ? b.reduceMax(total)
+                                         : b.reduceAdd(total));
 }
 
 /// Stores the results [T, 1] of wider rows. All lanes hold their value.
@@ -289,9 +298,8 @@ bool RowMap::isFlat() const {
   auto isWhole = [&](Value value) {
     return typeOf(value).getRank() == 2 && columnsOf(value) == width;
   };
-  auto reduces = [](Operation &op) { return isa<RowReduceOp>(op); };
   return llvm::all_of(inputs, isWhole) && llvm::all_of(outputs, isWhole) &&
-         llvm::none_of(body.front(), reduces);
+         llvm::none_of(body.front(), isReduction);
 }
 
 void ds::cpu::emitRow(KernelRowOp op, ModuleOp module, const Isa &isa,
