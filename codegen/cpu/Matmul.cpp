@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Matmul.h"
+#include "codegen/cpu/Routing.h"
 
 using namespace ds;
 using namespace ds::cpu;
@@ -35,6 +36,17 @@ MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
     desc.extras.push_back({type.getElementType(), type.getRank() == 1});
   }
   desc.epilogue = &op.getEpilogue();
+  if (Value routing = op.getRouting()) {
+    desc.routing = cast<RoutingType>(routing.getType());
+    desc.byToken = op.getGathered();
+  }
+  if (op.getHeads()) {
+    desc.heads = *op.getHeads();
+    desc.leftColumns = desc.depth;
+    int64_t columns = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(1);
+    desc.depth = op.getTransposed() ? desc.heads.getRows() : columns;
+    desc.columns = op.getTransposed() ? columns : desc.heads.getRows();
+  }
   return desc;
 }
 
@@ -53,6 +65,8 @@ MatmulDesc ds::cpu::describeOuter(KernelOuterOp op) {
                                               : RightOperand::Rows;
   desc.resultElement = Float32Type::get(op.getContext());
   desc.accumulates = true;
+  if (Value routing = op.getRouting())
+    desc.routing = cast<RoutingType>(routing.getType());
   return desc;
 }
 
@@ -66,7 +80,11 @@ public:
       : b(b), desc(desc), schedule(schedule), module(module), args(args),
         dims(dims), scratch(scratch) {}
 
+  /// Emits a tile of a product whose operands are whole, or of one head's.
   void emit(Value tile);
+  /// Emits a tile of the rows [begin, end) that one expert's matrix, or sum,
+  /// has; `index` counts its tiles.
+  void emitExpert(Value index, Value expert, Value begin, Value end);
 
 private:
   KernelBuilder &b;
@@ -75,12 +93,15 @@ private:
   ModuleOp module;
   Value args, dims, scratch;
   // Of the tile.
+  Value left, right, result; ///< Where operands and result begin.
+  Value outRows; ///< Rows of the left operand by those of the product, if any.
   Value firstRow, rows, blocks; ///< Its rows, and their register blocks.
   Value firstPanel, endPanel;
   Value depth, padded; ///< Length of the sums; padded to 32.
   // Of the block of k.
   Value first, count, isFirst, isLast;
 
+  void emitRows(Value index, Value begin, Value total);
   void emitDepthBlock(Value index, Value total);
   void packLeft();
   void packBlock(Value to, Value row, Value count);
@@ -132,22 +153,70 @@ void MatmulEmitter::forRowBlocks(
 }
 
 void MatmulEmitter::emit(Value tile) {
-  Value total = getRows(b, desc, dims);
+  left = b.arg(args, 0), right = b.arg(args, 1);
+  result = b.arg(args, desc.resultArg());
+  depth = desc.depth == MatmulDesc::kDynamic ? b.dim(dims, desc.rowDim)
+                                             : b.c(desc.depth);
+  if (desc.gathered)
+    outRows = b.seqField(b.arg(args, desc.rowsArg()), kSeqOutRows);
+  if (HeadsAttr heads = desc.heads) {
+    Value head = b.rem(tile, heads.getCount());
+    tile = b.div(tile, heads.getCount());
+    int64_t bytes = getElementBytes(desc.leftElement);
+    Value column = b.add(b.mul(head, heads.getInputStride()),
+                         heads.getInputBegin());
+    left = b.at(left, b.mul(column, bytes));
+    right = b.at(right,
+                 b.add(b.mul(head, desc.weightRowsBytes(heads.getWeightStride())),
+                       desc.weightRowsBytes(heads.getWeightBegin())));
+    result = b.at(result, b.mul(head, heads.getResultStride() *
+                                          getElementBytes(desc.resultElement)));
+  }
+  emitRows(tile, b.c(0), getRows(b, desc, dims));
+}
+
+void MatmulEmitter::emitExpert(Value index, Value expert, Value begin,
+                               Value end) {
+  left = b.arg(args, 0), right = b.arg(args, 1);
+  result = b.arg(args, desc.resultArg());
+  Value offset = b.mul(expert, desc.expertBytes());
+  if (desc.accumulates) {
+    // The expert's rows of both operands.
+    auto skip = [&](Value matrix, int64_t columns) {
+      int64_t bytes = columns * getElementBytes(desc.leftElement);
+      return b.at(matrix, b.mul(begin, bytes));
+    };
+    left = skip(left, desc.rows);
+    right = skip(right, desc.columns);
+    result = b.at(result, offset);
+    depth = b.sub(end, begin);
+    return emitRows(index, b.c(0), b.c(desc.rows));
+  }
+  right = b.at(right, offset);
+  depth = b.c(desc.depth);
+  if (desc.byToken)
+    outRows = RoutingArrays(b, desc.routing, b.arg(args, desc.routingArg()),
+                            b.dim(dims, desc.rowDim))
+                  .tokens;
+  emitRows(index, begin, b.sub(end, begin));
+}
+
+/// Tile `index` of the `total` rows from `begin` on.
+void MatmulEmitter::emitRows(Value index, Value begin, Value total) {
   Value rowTiles = countRowTiles(b, schedule, total);
-  Value rowTile = b.rem(tile, rowTiles);
-  Value columnTile = b.div(tile, rowTiles);
+  Value rowTile = b.rem(index, rowTiles);
+  Value columnTile = b.div(index, rowTiles);
   firstRow = splitAt(b, rowTile, total, rowTiles);
   rows = b.sub(splitAt(b, b.add(rowTile, 1), total, rowTiles), firstRow);
+  firstRow = b.add(firstRow, begin);
   blocks = b.ceilDiv(rows, schedule.rowBlock);
   Value panels = b.c(schedule.panels), tiles = b.c(schedule.columnTiles);
   firstPanel = splitAt(b, columnTile, panels, tiles);
   endPanel = splitAt(b, b.add(columnTile, 1), panels, tiles);
-  depth = desc.depth == MatmulDesc::kDynamic ? b.dim(dims, desc.rowDim)
-                                             : b.c(desc.depth);
   padded = b.mul(b.ceilDiv(depth, kPanelDepth), kPanelDepth);
   Value depthBlocks = b.ceilDiv(padded, schedule.depthBlock);
   b.loop(b.c(0), depthBlocks, 1,
-         [&](Value index) { emitDepthBlock(index, depthBlocks); });
+         [&](Value block) { emitDepthBlock(block, depthBlocks); });
 }
 
 void MatmulEmitter::emitDepthBlock(Value index, Value total) {
@@ -174,27 +243,24 @@ void MatmulEmitter::packLeft() {
 }
 
 void MatmulEmitter::packBlock(Value to, Value row, Value rows) {
-  Value matrix = b.arg(args, 0);
   if (desc.left == LeftOperand::Columns) {
     Value stride = b.mul(getRows(b, desc, dims),
                          getElementBytes(desc.leftElement));
     b.call(getPackColumns(module, b.target, b.loc, desc.leftElement,
                           schedule.kind),
-           {to, matrix, stride, row, rows, depth, first, count});
+           {to, left, stride, row, rows, depth, first, count});
     return;
   }
-  Value outRows = desc.gathered
-                      ? b.seqField(b.arg(args, desc.rowsArg()), kSeqOutRows)
-                      : matrix;
-  Value stride = b.mul(depth, getElementBytes(desc.leftElement));
+  Value columns = desc.leftColumns ? b.c(desc.leftColumns) : depth;
+  Value stride = b.mul(columns, getElementBytes(desc.leftElement));
   b.call(getPackRows(module, b.target, b.loc, desc.leftElement, schedule.kind,
-                     desc.gathered),
-         {to, matrix, outRows, stride, row, rows, depth, first, count});
+                     static_cast<bool>(outRows)),
+         {to, left, outRows ? outRows : left, stride, row, rows, depth, first,
+          count});
 }
 
 /// The block of k of a panel: in the weight, or in scratch once produced.
 Value MatmulEmitter::findPanel(Value panel) {
-  Value right = b.arg(args, 1);
   if (!desc.isProduced()) {
     Value k = b.add(b.mul(panel, padded), first);
     return b.at(right, b.mul(k, kPanelColumns * columnBytes()));
@@ -242,7 +308,7 @@ void MatmulEmitter::finishSums(Value sums, Value panel, Value row,
                                Value rowCount) {
   b.ifThen(isLast, [&] {
     emitEpilogue(b, desc,
-                 {args, sums, b.add(firstRow, row), rowCount, panel});
+                 {args, result, sums, b.add(firstRow, row), rowCount, panel});
   });
 }
 
@@ -335,19 +401,137 @@ Value MatmulEmitter::findAhead(Value panel, Value right, Value block,
 }
 
 //===----------------------------------------------------------------------===//
+// Experts
+//===----------------------------------------------------------------------===//
+
+/// Row tiles that all experts together have at most.
+static Value countExpertTiles(KernelBuilder &b, const MatmulDesc &desc,
+                              const MatmulSchedule &few,
+                              const MatmulSchedule &many, Value slots) {
+  Value experts = b.min(slots, b.c(desc.routing.getExperts()));
+  int64_t mostTiles = std::max(few.columnTiles, many.columnTiles);
+  return b.add(b.mul(experts, mostTiles),
+               b.mul(b.div(slots, many.rowTile), many.columnTiles));
+}
+
+namespace {
+/// The tile of an expert that a number stands for.
+struct ExpertTile {
+  Value expert; ///< Or -1.
+  Value index, begin, end;
+};
+} // namespace
+
+/// Finds the expert of tile number `tile`: those of few rows have the tiles of
+/// `few`. A scan takes a nanosecond or two for each expert.
+static ExpertTile findExpert(KernelBuilder &b, const MatmulDesc &desc,
+                             const MatmulSchedule &few,
+                             const MatmulSchedule &many, Value offsets,
+                             Value tile) {
+  SmallVector<Value> found = b.loop(
+      b.c(0), b.c(desc.routing.getExperts()), 1,
+      {tile, b.c(-1), b.c(0), b.c(0), b.c(0), b.c(0)},
+      [&](Value expert, ValueRange carried) {
+        Value left = carried[0], begin = carried[5];
+        Value end = RoutingArrays::at(b, offsets, b.add(expert, 1));
+        Value rows = b.sub(end, begin);
+        Value count = b.select(
+            b.less(rows, b.c(kSmallRows + 1)),
+            b.mul(b.min(rows, b.c(1)), few.columnTiles),
+            b.mul(b.ceilDiv(rows, many.rowTile), many.columnTiles));
+        // Only the first that holds it: afterwards `left` is negative.
+        Value holds = arith::AndIOp::create(
+            b.builder, b.loc, b.less(left, count), b.less(b.c(-1), left));
+        return SmallVector<Value>{b.sub(left, count),
+                                  b.select(holds, expert, carried[1]),
+                                  b.select(holds, left, carried[2]),
+                                  b.select(holds, begin, carried[3]),
+                                  b.select(holds, end, carried[4]), end};
+      });
+  return {found[1], found[2], found[3], found[4]};
+}
+
+/// Emits a kernel of routed rows. Experts of few rows are read once, like the
+/// weights of a small product.
+static void emitRouted(const MatmulDesc &desc, bool small, ModuleOp module,
+                       const Isa &isa, KernelLimits &limits) {
+  MatmulSchedule few(desc, isa, true);
+  MatmulSchedule many(desc, isa, false, limits.mutateReductions && !small);
+  limits.needScratch(std::max(few.scratchBytes, many.scratchBytes));
+  std::string symbol = desc.symbol + (small ? "_m16" : "");
+  Location loc = UnknownLoc::get(module.getContext());
+  buildTiles(module, symbol, isa, loc, [&](KernelBuilder &b, Value dims) {
+    Value slots = b.dim(dims, desc.rowDim);
+    if (small)
+      return b.mul(b.min(slots, b.c(desc.routing.getExperts())),
+                   few.columnTiles);
+    return countExpertTiles(b, desc, few, many, slots);
+  });
+  buildKernel(module, symbol, isa, loc,
+              [&](KernelBuilder &b, Value args, Value dims, Value tile,
+                  Value scratch) {
+                Value offsets = b.arg(args, desc.routingArg());
+                ExpertTile at =
+                    findExpert(b, desc, few, many, offsets, tile);
+                auto emit = [&](const MatmulSchedule &schedule) {
+                  MatmulEmitter(b, desc, schedule, module, args, dims, scratch)
+                      .emitExpert(at.index, at.expert, at.begin, at.end);
+                };
+                b.ifThen(b.less(b.c(-1), at.expert), [&] {
+                  if (small)
+                    return emit(few);
+                  Value rows = b.sub(at.end, at.begin);
+                  b.ifThen(b.less(rows, b.c(kSmallRows + 1)),
+                           [&] { emit(few); }, [&] { emit(many); });
+                });
+              });
+}
+
+/// Emits the sums over each expert's rows: as many tiles for each expert.
+static void emitRoutedOuter(const MatmulDesc &desc, ModuleOp module,
+                            const Isa &isa, KernelLimits &limits) {
+  MatmulSchedule schedule(desc, isa, false, limits.mutateReductions);
+  limits.needScratch(schedule.scratchBytes);
+  Location loc = UnknownLoc::get(module.getContext());
+  int64_t experts = desc.routing.getExperts();
+  int64_t tiles = llvm::divideCeil(desc.rows, schedule.rowTile) *
+                  schedule.columnTiles;
+  buildTiles(module, desc.symbol, isa, loc,
+             [&](KernelBuilder &b, Value) { return b.c(experts * tiles); });
+  buildKernel(module, desc.symbol, isa, loc,
+              [&](KernelBuilder &b, Value args, Value dims, Value tile,
+                  Value scratch) {
+                Value offsets = b.arg(args, desc.routingArg());
+                Value expert = b.div(tile, tiles);
+                Value begin = RoutingArrays::at(b, offsets, expert);
+                Value end = RoutingArrays::at(b, offsets, b.add(expert, 1));
+                b.ifThen(b.less(begin, end), [&] {
+                  MatmulEmitter(b, desc, schedule, module, args, dims, scratch)
+                      .emitExpert(b.rem(tile, tiles), expert, begin, end);
+                });
+              });
+}
+
+//===----------------------------------------------------------------------===//
 // The family
 //===----------------------------------------------------------------------===//
 
 void ds::cpu::emitMatmul(const MatmulDesc &desc, bool small, ModuleOp module,
                          const Isa &isa, KernelLimits &limits) {
+  if (desc.routing && desc.accumulates)
+    return emitRoutedOuter(desc, module, isa, limits);
+  if (desc.routing)
+    return emitRouted(desc, small, module, isa, limits);
   MatmulSchedule schedule(desc, isa, small,
                           limits.mutateReductions && !small);
   limits.needScratch(schedule.scratchBytes);
   std::string symbol = desc.symbol + (small ? "_m16" : "");
   Location loc = UnknownLoc::get(module.getContext());
+  int64_t heads = desc.heads ? desc.heads.getCount() : 1;
   buildTiles(module, symbol, isa, loc, [&](KernelBuilder &b, Value dims) {
     Value rows = getRows(b, desc, dims);
-    return b.mul(countRowTiles(b, schedule, rows), schedule.columnTiles);
+    return b.mul(countRowTiles(b, schedule, rows),
+                 schedule.columnTiles * heads);
   });
   buildKernel(module, symbol, isa, loc,
               [&](KernelBuilder &b, Value args, Value dims, Value tile,

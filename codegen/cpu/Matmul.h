@@ -61,6 +61,14 @@ struct MatmulDesc {
   RightOperand right = RightOperand::PanelBf16;
   Type resultElement;
   bool gathered = false; ///< Row r of the product takes row out_rows[r].
+  /// Rows are routed: each meets its expert's matrix, and `byToken` says that
+  /// the left operand has a row for each token. Of sums over rows, each
+  /// expert's are a product of their own.
+  RoutingType routing;
+  bool byToken = false;
+  /// A product for each head.
+  HeadsAttr heads;
+  int64_t leftColumns = 0; ///< Of a row in memory, if not `depth`.
   bool pair = false;     ///< Panels hold 16 gate and 16 up columns.
   /// The result is [rows, columns padded to 32] and is added to.
   bool accumulates = false;
@@ -78,8 +86,15 @@ struct MatmulDesc {
   }
   /// Elements from a row of the result to the next.
   int64_t stride() const {
+    if (heads)
+      return (heads.getCount() - 1) * heads.getResultStride() + columns;
     return accumulates ? llvm::alignTo(columns, kPanelColumns) : columns;
   }
+  /// Bytes of an expert's weight, or of its gradient.
+  int64_t expertBytes() const;
+  /// Bytes from one head's rows of the weight to the next's, times
+  /// weightStride.
+  int64_t weightRowsBytes(int64_t rows) const;
   /// Columns of the product: gate and up are two.
   int64_t panelColumns() const { return pair ? 2 * columns : columns; }
   int64_t panels() const;
@@ -90,7 +105,14 @@ struct MatmulDesc {
   int64_t rowsArg() const {
     return extraArg() + static_cast<int64_t>(extras.size());
   }
-  int64_t resultArg() const { return rowsArg() + (gathered ? 1 : 0); }
+  int64_t routingArg() const {
+    return accumulates ? 3 : rowsArg() + (gathered ? 1 : 0);
+  }
+  int64_t resultArg() const {
+    if (accumulates)
+      return 2;
+    return rowsArg() + (gathered ? 1 : 0) + (routing ? 1 : 0);
+  }
 };
 
 /// How micro kernels multiply.
@@ -215,6 +237,7 @@ void producePanel(KernelBuilder &b, ModuleOp module, const MatmulDesc &desc,
 /// A block of sums and where they go.
 struct EpilogueBlock {
   Value args;
+  Value result; ///< Where the result begins.
   Value sums;  ///< [rows, 32] f32.
   Value row;   ///< First row of the result.
   Value rows;

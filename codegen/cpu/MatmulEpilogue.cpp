@@ -15,7 +15,7 @@ class EpilogueRow {
 public:
   EpilogueRow(KernelBuilder &b, const MatmulDesc &desc,
               const EpilogueBlock &block)
-      : b(b), desc(desc), result(b.arg(block.args, desc.resultArg())) {
+      : b(b), desc(desc), result(block.result) {
     for (size_t i = 0; i < desc.extras.size(); ++i)
       extras.push_back(b.arg(block.args, desc.extraArg() + i));
   }

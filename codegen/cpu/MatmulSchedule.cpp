@@ -14,6 +14,23 @@ int64_t MatmulDesc::panels() const {
   return llvm::divideCeil(columns, kPanelColumns);
 }
 
+int64_t MatmulDesc::weightRowsBytes(int64_t rows) const {
+  // Panels of a transposed operand are of its own columns.
+  bool transposed = right == RightOperand::Transposed ||
+                    right == RightOperand::TransposedF32;
+  int64_t length = llvm::alignTo(transposed ? columns : depth, kPanelDepth);
+  return rows * length * (isPaired() ? 2 : 4);
+}
+
+int64_t MatmulDesc::expertBytes() const {
+  if (accumulates)
+    return llvm::alignTo(rows, kPanelColumns) * stride() * 4;
+  bool transposed = right == RightOperand::Transposed ||
+                    right == RightOperand::TransposedF32;
+  return weightRowsBytes(transposed ? llvm::alignTo(depth, kPanelDepth)
+                                    : panels() * kPanelColumns);
+}
+
 /// Rows of a tile when there are many: their packed block of k and what a
 /// panel adds stay in the second-level cache. More rows pay where tile
 /// registers are fast, and where a panel is produced for each of these tiles.

@@ -54,7 +54,7 @@ void ds::cpu::emitRoute(KernelRouteOp op, ModuleOp module, const Isa &isa,
         b.loop(b.c(0), slots, 1, [&](Value slot) {
           Value expert = at(picks, slot), row = at(scratch, expert);
           storeIndex(b, b.add(row, 1), scratch, expert);
-          storeIndex(b, slot, routing.order, row);
+          storeIndex(b, b.div(slot, type.getPicks()), routing.tokens, row);
           storeIndex(b, row, routing.inverse, slot);
         });
       });

@@ -1,7 +1,7 @@
 //===- Routing.h - The arrays of a routing ----------------------*- C++ -*-===//
 //
 // A routing in memory (docs/artifact.md): where every expert's rows begin, the
-// slot of every routed row, the routed row of every slot. All are i32.
+// token of every routed row, the routed row of every slot. All are i32.
 //
 //===----------------------------------------------------------------------===//
 #ifndef DS_CODEGEN_CPU_ROUTING_H
@@ -16,11 +16,11 @@ struct RoutingArrays {
   /// (token, slot) pairs.
   RoutingArrays(KernelBuilder &b, RoutingType type, Value pointer, Value slots)
       : offsets(pointer),
-        order(b.at(pointer, llvm::alignTo(type.getExperts() + 1, 16) * 4)),
-        inverse(b.at(order, b.mul(slots, 4))) {}
+        tokens(b.at(pointer, llvm::alignTo(type.getExperts() + 1, 16) * 4)),
+        inverse(b.at(tokens, b.mul(slots, 4))) {}
 
   Value offsets; ///< [experts + 1] first routed row of each expert.
-  Value order;   ///< [slots] token x picks + slot of a routed row.
+  Value tokens;  ///< [slots] token of a routed row.
   Value inverse; ///< [slots] routed row.
 
   static Value at(KernelBuilder &b, Value array, Value index) {
