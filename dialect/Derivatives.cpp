@@ -52,9 +52,12 @@ FailureOr<Gradients> LinearOp::buildBackward(OpBuilder &builder,
   if (typeOf(dy).getElementType() != element)
     dy = arith::TruncFOp::create(builder, getLoc(),
                                  typeOf(dy).clone(element), dy);
-  if (Value memory = getGradientMemory(builder, getWeight()))
-    AccumulateOuterOp::create(builder, getLoc(), memory, dy, getInput(),
-                              getRouting(), getGathered());
+  if (Value memory = getGradientMemory(builder, getWeight())) {
+    Value x = getInput();
+    if (getGathered())
+      x = DispatchOp::create(builder, getLoc(), x.getType(), x, getRouting());
+    AccumulateOuterOp::create(builder, getLoc(), memory, dy, x, getRouting());
+  }
   if (getBias())
     if (Value memory = getGradientMemory(builder, getBias()))
       AccumulateColumnsOp::create(builder, getLoc(), memory, dy);

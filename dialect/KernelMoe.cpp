@@ -64,6 +64,24 @@ Cost KernelRouteOp::getCost(StepShape step) {
                     step);
 }
 
+LogicalResult KernelDispatchOp::verify() {
+  if (getInput().getType() != getResult().getType())
+    return emitOpError() << "expects a result of the input's type";
+  return success();
+}
+
+StringRef KernelDispatchOp::getRowSymbol() {
+  return routingOf(getRouting()).getRowSymbol();
+}
+
+Cost KernelDispatchOp::getCost(StepShape step) {
+  Cost cost;
+  cost.activationBytes =
+      valueBytes(getInput(), step.tokens) +
+      valueBytes(getResult(), step.tokens * routingOf(getRouting()).getPicks());
+  return cost;
+}
+
 LogicalResult KernelCombineOp::verify() {
   if (failed(verifyCombine(*this, getInput(), getRouting(), getWeights(),
                            getResult())))

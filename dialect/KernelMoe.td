@@ -103,6 +103,26 @@ def KernelRouteOp : Ds_KernelOp<"route", [Pure,
       "$sym_name $picks attr-dict `:` type($picks) `->` type($result)";
 }
 
+def KernelDispatchOp : Ds_KernelOp<"dispatch", [Pure,
+    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol"]>]> {
+  let summary = "Every token's row, once for each of its experts";
+  let description = [{
+    As `ds.dispatch`.
+
+    ```mlir
+    %y = ds.kernel.dispatch @dispatch %x, %r : (tensor<?x64xbf16>,
+        !ds.routing<experts = 16, picks = 3>) -> tensor<?x64xbf16>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$input,
+                       Ds_RoutingType:$routing);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = [{
+    $sym_name $input `,` $routing attr-dict `:`
+    functional-type(operands, results)
+  }];
+}
+
 def KernelCombineOp : Ds_KernelOp<"combine", [Pure, AttrSizedOperandSegments,
     IsolatedFromAbove,
     DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol", "canReuseOperand"]>]> {

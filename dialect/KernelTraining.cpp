@@ -52,15 +52,11 @@ LogicalResult KernelOuterOp::verify() {
   if (typeOf(getInput()).getElementType() !=
       typeOf(getOutputGradient()).getElementType())
     return emitOpError() << "expects operands of one element type";
-  if (getGathered() && !getRouting())
-    return emitOpError() << "expects a routing to gather by";
   if (!getHeads() &&
       failed(verifyMatrices(*this, "gradient", getGradient(),
                             columnsOf(getOutputGradient()),
                             columnsOf(getInput()), getRouting())))
     return failure();
-  if (getGathered())
-    return success();
   return verifyRows(*this, getInput(), getRowSymbol());
 }
 

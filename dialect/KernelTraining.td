@@ -63,7 +63,7 @@ def KernelOuterOp : Ds_KernelOp<"outer", [
   let description = [{
     A member of the matmul family whose sums run over the step's rows: from
     zero, in order, and then once to the gradient, which lies in memory as
-    [N32][K32] f32. `routed`, `gathered` and `heads` are as in
+    [N32][K32] f32. `routed` and `heads` are as in
     `ds.accumulate_outer` and `ds.kernel.matmul`. Operand order of the launch:
     dy, x, gradient, routing.
 
@@ -74,11 +74,11 @@ def KernelOuterOp : Ds_KernelOp<"outer", [
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$outputGradient,
                        Ds_Matrix:$input, TensorRankOf<[F32], [2, 3]>:$gradient,
-                       Optional<Ds_RoutingType>:$routing, UnitAttr:$gathered,
+                       Optional<Ds_RoutingType>:$routing,
                        OptionalAttr<Ds_HeadsAttr>:$heads);
   let assemblyFormat = [{
     $sym_name $outputGradient `,` $input `into` $gradient
-    (`routed` $routing^ `:` type($routing) (`gathered` $gathered^)?)?
+    (`routed` $routing^ `:` type($routing))?
     (`heads` $heads^)? attr-dict `:` type($outputGradient) `,` type($input) `,`
     type($gradient)
   }];
@@ -86,7 +86,7 @@ def KernelOuterOp : Ds_KernelOp<"outer", [
       "::mlir::Value":$outputGradient, "::mlir::Value":$input,
       "::mlir::Value":$gradient), [{
     build($_builder, $_state, symName, outputGradient, input, gradient,
-          ::mlir::Value(), false, ::ds::HeadsAttr());
+          ::mlir::Value(), ::ds::HeadsAttr());
   }]>];
 }
 

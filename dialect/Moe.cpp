@@ -149,6 +149,18 @@ Cost CombineBackwardOp::getCost(StepShape step) {
   return cost;
 }
 
+Cost DispatchOp::getCost(StepShape step) {
+  Cost cost;
+  int64_t rows = step.tokens * routingOf(getRouting()).getPicks();
+  cost.activationBytes =
+      valueBytes(getInput(), step.tokens) + valueBytes(getResult(), rows);
+  return cost;
+}
+
+StringRef DispatchOp::getResultRows(unsigned) {
+  return routingOf(getRouting()).getRowSymbol();
+}
+
 LogicalResult RouteOp::verify() {
   return verifyColumns(*this, "picks", getPicks(),
                        routingOf(getResult()).getPicks());

@@ -160,6 +160,26 @@ def RouteOp : Ds_Op<"route", [Pure,
   let hasVerifier = 1;
 }
 
+def DispatchOp : Ds_Op<"dispatch", [Pure,
+    DeclareOpInterfaceMethods<RowsInterface>,
+    DeclareOpInterfaceMethods<CostInterface>]> {
+  let summary = "Every token's row, once for each of its experts";
+  let description = [{
+    Routed rows, exact. Products take rows by token without it; a backward does
+    not.
+
+    ```mlir
+    %y = ds.dispatch %x, %r : (tensor<?x64xbf16>,
+        !ds.routing<experts = 16, picks = 3>) -> tensor<?x64xbf16>
+    ```
+  }];
+  let arguments = (ins Ds_Matrix:$input, Ds_RoutingType:$routing);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = [{
+    $input `,` $routing attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 def CombineOp : Ds_Op<"combine", [Pure,
     DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DifferentiableInterface>,

@@ -74,8 +74,6 @@ LogicalResult LinearTOp::verify() {
 }
 
 LogicalResult AccumulateOuterOp::verify() {
-  if (getGathered() && !getRouting())
-    return emitOpError() << "expects a routing to gather by";
   return verifyOuter(*this, getGradient(), getOutputGradient(), getInput(),
                      getRouting());
 }

@@ -225,25 +225,22 @@ def AccumulateOuterOp : Ds_Op<"accumulate_outer", [
   let description = [{
     g is [N, K], dy [T, N], x [T, K]. The sum over tokens is taken in f32 in
     their order, from zero, and added to g. With `routed`, g is [experts, N, K],
-    dy has routed rows, and so has x unless it is `gathered` by token; an
-    expert's gradient is the sum over its rows.
+    dy and x have routed rows, and an expert's gradient is the sum over its own.
 
     ```mlir
     ds.accumulate_outer %g, %dy, %x : tensor<96x64xf32>, tensor<?x96xbf16>, tensor<?x64xbf16>
     ```
   }];
   let arguments = (ins Ds_Gradient:$gradient, Ds_Matrix:$outputGradient,
-                       Ds_Matrix:$input, Optional<Ds_RoutingType>:$routing,
-                       UnitAttr:$gathered);
+                       Ds_Matrix:$input, Optional<Ds_RoutingType>:$routing);
   let assemblyFormat = [{
     $gradient `,` $outputGradient `,` $input
-    (`routed` $routing^ `:` type($routing) (`gathered` $gathered^)?)? attr-dict
+    (`routed` $routing^ `:` type($routing))? attr-dict
     `:` type($gradient) `,` type($outputGradient) `,` type($input)
   }];
   let builders = [OpBuilder<(ins "::mlir::Value":$gradient,
       "::mlir::Value":$outputGradient, "::mlir::Value":$input), [{
-    build($_builder, $_state, gradient, outputGradient, input, ::mlir::Value(),
-          false);
+    build($_builder, $_state, gradient, outputGradient, input, ::mlir::Value());
   }]>];
   let hasVerifier = 1;
 }

@@ -97,6 +97,16 @@ struct FormRoute : OpRewritePattern<RouteOp> {
   }
 };
 
+struct FormDispatch : OpRewritePattern<DispatchOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(DispatchOp op,
+                                PatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<KernelDispatchOp>(
+        op, op.getType(), "dispatch", op.getInput(), op.getRouting());
+    return success();
+  }
+};
+
 struct FormCombine : OpRewritePattern<CombineOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(CombineOp op,
@@ -126,6 +136,6 @@ struct FormCombineBackward : OpRewritePattern<CombineBackwardOp> {
 
 void ds::addMoePatterns(RewritePatternSet &patterns) {
   patterns.add<FormSoftmax, FormSoftmaxBackward, FormSigmoid, FormTopK,
-               FormPick, FormPickBackward, FormRoute, FormCombine,
+               FormPick, FormPickBackward, FormRoute, FormDispatch, FormCombine,
                FormCombineBackward>(patterns.getContext());
 }

@@ -81,6 +81,30 @@ struct TokenSlots {
 };
 } // namespace
 
+void ds::cpu::emitDispatch(KernelDispatchOp op, ModuleOp module,
+                           const Isa &isa, KernelLimits &) {
+  int64_t columns = columnsOf(op.getResult());
+  Type element = typeOf(op.getResult()).getElementType();
+  int64_t bytes = getElementBytes(element);
+  auto type = cast<RoutingType>(op.getRouting().getType());
+  buildTokens(op, columns, module, isa, [&](KernelBuilder &b, Value args,
+                                            Value dims, Value row) {
+    RoutingArrays routing(b, type, b.arg(args, 1), b.dim(dims, kDimT));
+    Value token = RoutingArrays::at(b, routing.tokens, row);
+    Value from = b.at(b.arg(args, 0), b.mul(token, columns * bytes));
+    Value to = b.at(b.arg(args, 2), b.mul(row, columns * bytes));
+    VectorType vector = b.vec(element);
+    forColumns(b, columns, [&](Value column, Value mask) {
+      Value offset = b.mul(column, bytes);
+      if (mask)
+        b.storeMasked(b.loadMasked(vector, b.at(from, offset), mask),
+                      b.at(to, offset), mask);
+      else
+        b.store(b.load(vector, b.at(from, offset)), b.at(to, offset));
+    });
+  });
+}
+
 void ds::cpu::emitCombine(KernelCombineOp op, ModuleOp module, const Isa &isa,
                           KernelLimits &) {
   int64_t columns = columnsOf(op.getResult());

@@ -52,6 +52,7 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
         emitPickBackward(k, module, isa, limits);
       })
       .Case([&](KernelRouteOp k) { emitRoute(k, module, isa, limits); })
+      .Case([&](KernelDispatchOp k) { emitDispatch(k, module, isa, limits); })
       .Case([&](KernelCombineOp k) { emitCombine(k, module, isa, limits); })
       .Case([&](KernelCombineBackwardOp k) {
         emitCombineBackward(k, module, isa, limits);

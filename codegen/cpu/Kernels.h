@@ -97,6 +97,8 @@ void emitPickBackward(KernelPickBackwardOp op, ModuleOp module, const Isa &isa,
 void emitRoute(KernelRouteOp op, ModuleOp module, const Isa &isa,
                KernelLimits &limits);
 // Combine.cpp.
+void emitDispatch(KernelDispatchOp op, ModuleOp module, const Isa &isa,
+                  KernelLimits &limits);
 void emitCombine(KernelCombineOp op, ModuleOp module, const Isa &isa,
                  KernelLimits &limits);
 void emitCombineBackward(KernelCombineBackwardOp op, ModuleOp module,
