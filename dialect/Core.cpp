@@ -56,6 +56,19 @@ static StringRef getProductRows(Value input, Value routing) {
   return getRowSymbolOf(input);
 }
 
+Value ds::sliceColumns(OpBuilder &builder, Location loc, Value matrix,
+                       int64_t first, int64_t count) {
+  auto type = cast<RankedTensorType>(matrix.getType());
+  OpFoldResult zero = builder.getIndexAttr(0), one = builder.getIndexAttr(1);
+  OpFoldResult rows = tensor::getMixedSize(builder, loc, matrix, 0);
+  return tensor::ExtractSliceOp::create(
+      builder, loc,
+      RankedTensorType::get({type.getDimSize(0), count}, type.getElementType()),
+      matrix, ArrayRef<OpFoldResult>{zero, builder.getIndexAttr(first)},
+      ArrayRef<OpFoldResult>{rows, builder.getIndexAttr(count)},
+      ArrayRef<OpFoldResult>{one, one});
+}
+
 LogicalResult EmbeddingOp::verify() {
   auto table = cast<RankedTensorType>(getTable().getType());
   if (table.getRank() != 2 || table.getDimSize(1) != columns(getResult()))

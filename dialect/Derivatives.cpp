@@ -106,6 +106,19 @@ FailureOr<Gradients> SelectRowsOp::buildBackward(OpBuilder &builder,
   return Gradients{result, Value()};
 }
 
+FailureOr<Gradients> ConcatColumnsOp::buildBackward(OpBuilder &builder,
+                                                    ValueRange gradients) {
+  Gradients result;
+  int64_t first = 0;
+  for (Value input : getInputs()) {
+    int64_t columns = typeOf(input).getDimSize(1);
+    result.push_back(
+        sliceColumns(builder, getLoc(), gradients[0], first, columns));
+    first += columns;
+  }
+  return result;
+}
+
 FailureOr<Gradients> RopeOp::buildBackward(OpBuilder &builder,
                                            ValueRange gradients) {
   auto back = cast<RopeOp>(builder.clone(**this));

@@ -102,7 +102,11 @@ LogicalResult verifyLinear(Operation *op, ValueRange states);
 /// weight or a frozen one.
 Value getGradientMemory(OpBuilder &builder, Value weight);
 
-/// Returns the symbol of the rows of a matrix, "T" or "R".
+/// Takes `count` columns of a matrix from `first` on.
+Value sliceColumns(OpBuilder &builder, Location loc, Value matrix,
+                   int64_t first, int64_t count);
+
+/// Returns the symbol of the rows of a matrix, as KernelInterface does.
 llvm::StringRef getRowSymbolOf(Value matrix);
 
 /// Returns bytes of one element of `type`.

@@ -372,6 +372,7 @@ def SwigluPairsBackwardOp : Ds_Op<"swiglu_pairs_backward", [Pure,
 }
 
 def ConcatColumnsOp : Ds_Op<"concat_columns", [Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Matrices side by side";
   let description = [{

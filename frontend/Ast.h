@@ -206,13 +206,16 @@ struct Label {
 };
 
 /// `weight name : [N, K] "label"`, `... concat("a", "b")` or
-/// `weight name = other`; after the labels how it is trained, such as
+/// `weight name = other`; `weight name : [E, N, K] stack(e in 0..E, "a.{e}")` is
+/// a matrix for each of a range. After the labels how it is trained, such as
 /// `init = normal(0.02), decay = false`.
 struct Weight : ItemBase<Item::Weight> {
   using ItemBase::ItemBase;
   Ident name;
   TypeExpr type;
   std::vector<Label> labels;
+  Ident index; ///< Of a stack, with its range.
+  ExprPtr first, last;
   std::vector<Argument> options; ///< With names.
   Ident tied;                    ///< The other weight that it is.
 };

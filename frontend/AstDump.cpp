@@ -134,6 +134,11 @@ void Dumper::dumpDecl(const Item &item) {
                                     : ": " + spell(weight->type);
     node("weight " + weight->name.name + type, weight->loc);
     ++level;
+    if (weight->index) {
+      node("stack " + weight->index.name, weight->index.getLoc());
+      child(weight->first);
+      child(weight->last);
+    }
     for (const Label &label : weight->labels) {
       node("label " + label.text, label.getLoc());
       child(label.rows);

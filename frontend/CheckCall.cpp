@@ -65,6 +65,8 @@ static std::string describe(DslType::Kind kind) {
     return "a weight";
   case DslType::State:
     return "a state";
+  case DslType::Routing:
+    return "a routing";
   case DslType::Seq:
     return "seq";
   default:
@@ -202,7 +204,7 @@ bool Checker::unify(const DslType &param, const DslType &arg,
                     llvm::StringMap<Dim> &bindings) {
   if (param.isInvalid() || arg.isInvalid())
     return true;
-  if (param.kind != arg.kind || param.isF32 != arg.isF32 ||
+  if (param.kind != arg.kind || param.isF32 != arg.isF32 || param.isI32 != arg.isI32 ||
       param.dims.size() != arg.dims.size())
     return false;
   for (size_t i = 0; i < param.dims.size(); ++i) {

@@ -119,12 +119,14 @@ void Checker::checkUnused(Scope &scope) {
 DslType Checker::resolveTensor(const TypeExpr &type, Scope &scope,
                                Signature *signature) {
   DslType result(DslType::Tensor);
-  if (type.name && type.name.name != "f32") {
-    diag.error(type.name.getLoc(), "expects element type 'f32' or none, got '" +
-                                       type.name.name + "'");
+  StringRef element = type.name.name;
+  if (type.name && element != "f32" && !(signature && element == "i32")) {
+    diag.error(type.name.getLoc(),
+               "expects element type 'f32' or none, got '" + element + "'");
     return {};
   }
-  result.isF32 = static_cast<bool>(type.name);
+  result.isF32 = element == "f32";
+  result.isI32 = element == "i32";
   if (type.dims.empty()) {
     diag.error(type.loc, "expects at least one dimension");
     return {};
@@ -160,18 +162,38 @@ void Checker::checkWeight(const Weight &weight, Scope &scope) {
     return declare(scope, weight.name, symbol);
   }
   symbol.type = resolveTensor(weight.type, scope, nullptr);
-  if (symbol.type.isF32) {
-    diag.error(weight.type.loc, "expects a weight of the compute type");
-    symbol.type = {};
-  }
   if (!symbol.type.isInvalid()) {
     symbol.type.kind = DslType::Weight;
-    checkParts(weight, scope, symbol.type);
-    if (symbol.type.dims.size() > 2)
-      diag.error(weight.type.loc, "expects a weight of one or two dimensions");
+    checkStack(weight, scope, symbol.type);
   }
   checkOptions(weight, scope);
   declare(scope, weight.name, symbol);
+}
+
+/// Checks the dimensions of a weight and its labels, in which a stack's index
+/// is known.
+void Checker::checkStack(const Weight &weight, Scope &scope,
+                         const DslType &type) {
+  if (!weight.index) {
+    checkParts(weight, scope, type);
+    if (type.dims.size() > 2)
+      diag.error(weight.type.loc, "expects a weight of one or two dimensions, "
+                                  "or a stack of matrices");
+    return;
+  }
+  checkInt(*weight.first, scope);
+  checkInt(*weight.last, scope);
+  if (type.dims.size() != 3)
+    diag.error(weight.type.loc,
+               "expects a stack of matrices to have three dimensions");
+  Scope inner;
+  inner.parent = &scope;
+  declare(inner, weight.index,
+          makeConst(DslType::Int, Dim::name(weight.index.name),
+                    weight.index.getLoc()));
+  DslType matrix = type;
+  matrix.dims.erase(matrix.dims.begin());
+  checkParts(weight, inner, matrix);
 }
 
 /// Checks labels and that their rows add up.

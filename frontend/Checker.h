@@ -72,6 +72,8 @@ private:
   void checkItems(const ast::Block &block, Scope &scope);
   void checkItem(const ast::Item &item, Scope &scope);
   void checkWeight(const ast::Weight &weight, Scope &scope);
+  void checkStack(const ast::Weight &weight, Scope &scope,
+                  const DslType &type);
   void checkParts(const ast::Weight &weight, Scope &scope, const DslType &type);
   void checkLabel(llvm::StringRef text, Scope &scope);
   void checkState(const ast::State &state, Scope &scope);

@@ -13,6 +13,7 @@ DslType DslType::tensor(std::vector<Dim> dims, bool isF32) {
 
 bool DslType::operator==(const DslType &other) const {
   return kind == other.kind && isF32 == other.isF32 &&
+         isI32 == other.isI32 &&
          element == other.element && dims == other.dims &&
          config == other.config;
 }
@@ -21,7 +22,8 @@ static const char *getName(DslType::Kind kind) {
   static const char *const names[] = {"invalid", "null",   "bool",   "int",
                                       "float",   "string", "list",   "record",
                                       "seq",     "tensor", "weight", "state",
-                                      "part",    "stack",  "model",  "targets"};
+                                      "routing", "part",   "stack",  "model",
+                                      "targets"};
   return names[kind];
 }
 
@@ -33,7 +35,7 @@ std::string DslType::str() const {
     text = config->name.name.str();
   if (hasDims()) {
     text = kind == Tensor ? "" : text + " ";
-    text += isF32 ? "f32[" : "[";
+    text += isF32 ? "f32[" : isI32 ? "i32[" : "[";
     for (size_t i = 0; i < dims.size(); ++i)
       text += (i ? ", " : "") + dims[i].str();
     text += "]";

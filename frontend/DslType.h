@@ -25,6 +25,7 @@ struct DslType {
     Tensor,
     Weight,
     State,
+    Routing, ///< Which experts the rows go to; dims are experts and picks.
     // A part declared by `use`, and a stack of them.
     Part,
     Stack,
@@ -35,6 +36,7 @@ struct DslType {
   Kind kind = Invalid;
   bool nullable = false;
   bool isF32 = false;                ///< Tensor kept in f32 in every mode.
+  bool isI32 = false;                ///< Tensor of integers.
   Kind element = Invalid;            ///< Of a list.
   std::vector<Dim> dims;             ///< Of a tensor, weight or state.
   const ast::Decl *config = nullptr; ///< Of a record.
@@ -47,7 +49,7 @@ struct DslType {
   bool isInvalid() const { return kind == Invalid; }
   bool isConst() const { return kind >= Null && kind <= Record; }
   bool isNumber() const { return kind == Int || kind == Float; }
-  bool hasDims() const { return kind >= Tensor && kind <= State; }
+  bool hasDims() const { return kind >= Tensor && kind <= Routing; }
   /// Equality of everything but nullability.
   bool operator==(const DslType &other) const;
   bool operator!=(const DslType &other) const { return !(*this == other); }

@@ -146,6 +146,10 @@ static Row getWeightRow(const Weight &weight) {
   }
   if (weight.labels.size() > 1 || weight.labels[0].rows)
     labels = "concat(" + labels + ")";
+  if (weight.index)
+    labels = "stack(" + weight.index.name.str() + " in " +
+             spell(*weight.first) + ".." + spell(*weight.last) + ", " + labels +
+             ")";
   Row row = {name, ": " + spell(weight.type), labels};
   std::string options;
   for (const Argument &option : weight.options)

@@ -164,8 +164,7 @@ mlir::Value Generator::getWeight(WeightInstance &weight, Frame &frame,
   weight.used = true;
   if (value)
     return value;
-  value = GetWeightOp::create(builder, getLoc(loc),
-                              mlir::RankedTensorType::get(weight.dims, compute),
+  value = GetWeightOp::create(builder, getLoc(loc), getWeightType(weight),
                               weight.symbol);
   return value;
 }

@@ -17,7 +17,7 @@ mlir::Location Generator::getLoc(llvm::SMLoc loc) {
 }
 
 mlir::Type Generator::getStateType(const StateInstance &state, int64_t layers) {
-  return StateType::get(&context, state.dims, compute, layers);
+  return StateType::get(&context, state.dims, compute, state.stride, layers);
 }
 
 mlir::OwningOpRef<mlir::ModuleOp>
@@ -198,6 +198,12 @@ static InitAttr getInit(mlir::Builder &builder, const Initialiser &init) {
   return InitAttr::get(builder.getContext(), kind, deviation);
 }
 
+mlir::RankedTensorType
+Generator::getWeightType(const WeightInstance &weight) {
+  mlir::Type element = weight.isF32 ? builder.getF32Type() : compute;
+  return mlir::RankedTensorType::get(weight.dims, element);
+}
+
 void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
   llvm::SmallVector<StringRef> labels(weight.labels.begin(),
                                       weight.labels.end());
@@ -215,7 +221,9 @@ void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
       builder, getLoc(weight.decl->loc), builder.getStringAttr(weight.symbol),
       builder.getStrArrayAttr(labels),
       builder.getDenseI64ArrayAttr(weight.rows),
-      mlir::TypeAttr::get(mlir::RankedTensorType::get(weight.dims, compute)),
-      layers, mlir::UnitAttr(), mlir::IntegerAttr(), mlir::DenseI64ArrayAttr(),
+      mlir::TypeAttr::get(getWeightType(weight)), layers, mlir::UnitAttr(),
+      weight.stack ? builder.getI64IntegerAttr(weight.stack)
+                   : mlir::IntegerAttr(),
+      mlir::DenseI64ArrayAttr(),
       WeightLayoutAttr(), init, decay, frozen);
 }

@@ -68,6 +68,7 @@ private:
   void setAttributes(mlir::ModuleOp module, Instance &model,
                      llvm::StringRef modelType);
   void emitWeights();
+  mlir::RankedTensorType getWeightType(const WeightInstance &weight);
   void emitWeight(const WeightInstance &weight, const Body *body);
   bool checkUsed(llvm::ArrayRef<WeightInstance *> weights);
   mlir::Type getStateType(const StateInstance &state, int64_t layers);

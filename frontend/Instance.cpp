@@ -164,6 +164,7 @@ bool Instantiator::addWeight(Instance &instance, const Weight &decl) {
   auto weight = std::make_unique<WeightInstance>();
   weight->decl = &decl;
   weight->symbol = instance.path + name;
+  weight->isF32 = static_cast<bool>(decl.type.name);
   if (!evalDims(decl.type, instance.scope, weight->dims) ||
       !addRows(instance, *weight) || !addOptions(instance, *weight))
     return false;
@@ -171,23 +172,47 @@ bool Instantiator::addWeight(Instance &instance, const Weight &decl) {
   return true;
 }
 
+/// Checks the range of a stack, whose index stays in the labels as `{e}`.
+bool Instantiator::addStack(Instance &instance, WeightInstance &weight,
+                            ConstScope &scope) {
+  const Weight &decl = *weight.decl;
+  std::optional<int64_t> first = evaluator.evalInt(*decl.first, instance.scope);
+  std::optional<int64_t> last = evaluator.evalInt(*decl.last, instance.scope);
+  if (!first || !last)
+    return false;
+  if (*first != 0 || *last != weight.dims[0]) {
+    diag.error(decl.index.getLoc(),
+               "expects a stack of 0.." + Twine(weight.dims[0]) +
+                   " matrices, as dimension 0 says, got " + Twine(*first) +
+                   ".." + Twine(*last));
+    return false;
+  }
+  weight.stack = *last;
+  scope.values[decl.index.name] = ConstValue::of(StringRef("{e}"));
+  return true;
+}
+
 bool Instantiator::addRows(Instance &instance, WeightInstance &weight) {
   const std::vector<Label> &labels = weight.decl->labels;
+  ConstScope scope;
+  scope.parent = &instance.scope;
+  if (weight.decl->index && !addStack(instance, weight, scope))
+    return false;
   int64_t parts = static_cast<int64_t>(labels.size());
-  if (!labels[0].rows && weight.dims[0] % parts) {
-    diag.error(labels[0].getLoc(), "expects rows (" + Twine(weight.dims[0]) +
+  int64_t allRows = weight.dims[weight.stack ? 1 : 0];
+  if (!labels[0].rows && allRows % parts) {
+    diag.error(labels[0].getLoc(), "expects rows (" + Twine(allRows) +
                                        ") to be a multiple of the " +
                                        Twine(parts) + " labels");
     return false;
   }
   for (const Label &label : labels) {
-    std::optional<int64_t> rows = weight.dims[0] / parts;
+    std::optional<int64_t> rows = allRows / parts;
     if (label.rows)
       rows = evaluator.evalInt(*label.rows, instance.scope);
     if (!rows)
       return false;
-    weight.labels.push_back(
-        joinLabel(instance.label, label.text, instance.scope));
+    weight.labels.push_back(joinLabel(instance.label, label.text, scope));
     weight.rows.push_back(*rows);
   }
   return true;
@@ -199,7 +224,7 @@ static constexpr double kDefaultDeviation = 0.02;
 /// Matrices are drawn and decay, vectors are ones and do not, unless the text
 /// says otherwise.
 bool Instantiator::addOptions(Instance &instance, WeightInstance &weight) {
-  bool isMatrix = weight.dims.size() == 2;
+  bool isMatrix = weight.dims.size() > 1;
   weight.decay = isMatrix;
   weight.init.kind = isMatrix ? Initialiser::Normal : Initialiser::Ones;
   const ConstValue *range = instance.scope.find("initializer_range");

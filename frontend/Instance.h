@@ -24,6 +24,8 @@ struct WeightInstance {
   std::vector<int64_t> dims;
   std::vector<std::string> labels; ///< `{i}` stands for the layer.
   std::vector<int64_t> rows;       ///< Of each label.
+  int64_t stack = 0;  ///< Matrices, `{e}` in labels standing for their number.
+  bool isF32 = false; ///< Kept in f32 in every mode.
   Initialiser init;
   bool decay = false;  ///< Whether weight decay applies.
   bool frozen = false; ///< Whether training leaves it as it is.
@@ -35,6 +37,7 @@ struct StateInstance {
   const ast::State *decl = nullptr;
   std::vector<int64_t> dims;
   llvm::SMLoc appended; ///< Where a step appends to it.
+  int64_t stride = 1; ///< Tokens for each entry.
 };
 
 struct Instance;
@@ -95,6 +98,7 @@ private:
   bool addItem(Instance &instance, const ast::Item &item);
   bool addWeight(Instance &instance, const ast::Weight &weight);
   bool addRows(Instance &instance, WeightInstance &weight);
+  bool addStack(Instance &instance, WeightInstance &weight, ConstScope &scope);
   bool addOptions(Instance &instance, WeightInstance &weight);
   bool addInit(Instance &instance, WeightInstance &weight,
                const ast::Expr &value);

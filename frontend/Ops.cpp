@@ -304,7 +304,8 @@ static mlir::Value buildAttend(BuildCall &call) {
 
 static const std::vector<OpInfo> &getModuleOps() {
   using T = DslType;
-  static const std::vector<OpInfo> ops = {
+  static const std::vector<OpInfo> ops = [] {
+    std::vector<OpInfo> all = {
       {"embedding",
        {{"table", T::Weight}, {"sequences", T::Seq}},
        {},
@@ -353,7 +354,10 @@ static const std::vector<OpInfo> &getModuleOps() {
        {{"heads", T::Int}, {"scale", T::Float}},
        checkAttend,
        buildAttend},
-  };
+    };
+    addMoeOps(all);
+    return all;
+  }();
   return ops;
 }
 

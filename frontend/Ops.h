@@ -75,6 +75,9 @@ enum class OpSet { Module, Objective };
 const std::vector<OpInfo> &getOps(OpSet set);
 const std::vector<OpInfo> &getObjectiveOps();
 
+/// Adds routers, experts and what takes columns apart (MoeOps.cpp).
+void addMoeOps(std::vector<OpInfo> &ops);
+
 /// `f32[Tout, 1]`: one value for each row with a target.
 DslType getRowType();
 

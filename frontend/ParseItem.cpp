@@ -95,7 +95,7 @@ ItemPtr Parser::parseWeight() {
     return item;
   }
   if (!expectMark(":", "and the weight's type") ||
-      !parseTensorType(item->type) || !parseLabels(item->labels) ||
+      !parseTensorType(item->type) || !parseStack(*item) ||
       !parseOptions(item->options))
     return nullptr;
   return item;
@@ -115,6 +115,18 @@ bool Parser::parseOptions(std::vector<Argument> &options) {
   return true;
 }
 
+/// The labels, within `stack(index in first..last, ...)` or not.
+bool Parser::parseStack(Weight &weight) {
+  if (peek().kind != Token::Name || peek().text != "stack")
+    return parseLabels(weight.labels);
+  take();
+  return expectMark("(", "after 'stack'") &&
+         parseRange(weight.index, weight.first, weight.last) &&
+         expectMark(",", "and the labels of a matrix") &&
+         parseLabels(weight.labels) &&
+         expectMark(")", "after the labels of a matrix");
+}
+
 bool Parser::parseLabels(std::vector<Label> &labels) {
   const Token &token = peek();
   if (token.kind == Token::String) {
@@ -123,7 +135,8 @@ bool Parser::parseLabels(std::vector<Label> &labels) {
     return true;
   }
   if (token.kind != Token::Name || token.text != "concat")
-    return fail("the weight's label in quotes, or concat(...) of labels");
+    return fail("the weight's label in quotes, or concat(...) of labels, or "
+                "stack(...) of a label for each index");
   take();
   if (!expectMark("(", "after 'concat'"))
     return false;

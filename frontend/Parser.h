@@ -52,6 +52,7 @@ private:
   ast::ItemPtr parseLet();
   ast::ItemPtr parseRequire();
   ast::ItemPtr parseWeight();
+  bool parseStack(ast::Weight &weight);
   bool parseLabels(std::vector<ast::Label> &labels);
   bool parseOptions(std::vector<ast::Argument> &options);
   ast::ItemPtr parseState();

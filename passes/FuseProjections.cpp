@@ -80,19 +80,6 @@ static SmallVector<Group> findGroups(WeightTable &weights, Block &block) {
   return groups;
 }
 
-/// Takes `width` columns of `source` from `first` on.
-static Value sliceColumns(OpBuilder &builder, Location loc, Value source,
-                          OpFoldResult rows, int64_t first, int64_t width) {
-  auto type = cast<RankedTensorType>(source.getType());
-  OpFoldResult zero = builder.getIndexAttr(0), one = builder.getIndexAttr(1);
-  return tensor::ExtractSliceOp::create(
-      builder, loc,
-      RankedTensorType::get({type.getDimSize(0), width}, type.getElementType()),
-      source, ArrayRef<OpFoldResult>{zero, builder.getIndexAttr(first)},
-      ArrayRef<OpFoldResult>{rows, builder.getIndexAttr(width)},
-      ArrayRef<OpFoldResult>{one, one});
-}
-
 static void fuse(WeightTable &weights, ArrayRef<LinearOp> linears) {
   SmallVector<Value> matrices, biases;
   SmallVector<Location> locs;
@@ -117,12 +104,11 @@ static void fuse(WeightTable &weights, ArrayRef<LinearOp> linears) {
                        RankedTensorType::get({type.getDimSize(0), columns},
                                              type.getElementType()),
                        first.getInput(), weight, bias);
-  OpFoldResult rows = tensor::getMixedSize(builder, loc, fused, 0);
   int64_t offset = 0;
   for (LinearOp linear : linears) {
     int64_t width = linear.getType().getDimSize(1);
     linear.replaceAllUsesWith(
-        sliceColumns(builder, linear.getLoc(), fused, rows, offset, width));
+        sliceColumns(builder, linear.getLoc(), fused, offset, width));
     offset += width;
   }
   for (LinearOp linear : linears)
