@@ -36,13 +36,17 @@ void ds::registerToolDialects(DialectRegistry &registry) {
 
 LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
                                 ArrayRef<int64_t> shape, Type elementType,
-                                int64_t layers) {
+                                int64_t stride, int64_t layers) {
   if (shape.empty() || llvm::any_of(shape, [](int64_t d) { return d <= 0; }))
     return emitError() << "expects a state's dimensions to be positive";
   if (!elementType.isBF16() && !elementType.isF32())
     return emitError() << "expects a state of bf16 or f32, got " << elementType;
   if (layers <= 0)
     return emitError() << "expects layers (" << layers << ") to be positive";
+  // A page has whole pairs of entries.
+  if (stride <= 0 || kPagePositions / 2 % stride)
+    return emitError() << "expects every (" << stride << ") to divide "
+                       << kPagePositions / 2;
   return success();
 }
 

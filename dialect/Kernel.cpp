@@ -90,6 +90,8 @@ static StringRef getSeqRows(Value seq) {
     return "G";
   case SeqRows::Expanded:
     return "E";
+  case SeqRows::Blocks:
+    return "C";
   }
   llvm_unreachable("covered switch");
 }

@@ -108,7 +108,7 @@ def AccumulatePositionsOp : Ds_Op<"accumulate_positions", [
     rows in order, in f32.
 
     ```mlir
-    ds.weight @p : tensor<8x24xbf16> labels ["p"] rows [8]
+    ds.weight @p {labels = ["p"], rows = array<i64: 8>} : tensor<8x24xbf16>
     func.func @f(%r: tensor<?x192xbf16>) {
       %g = ds.get_gradient @p : tensor<8x24xf32>
       ds.accumulate_positions %g, %r : tensor<8x24xf32>, tensor<?x192xbf16>

@@ -16,16 +16,20 @@ def Ds_StateType : Ds_Type<"State", "state"> {
   let description = [{
     `!ds.state<[8, 128], bf16>` keeps 8 x 128 bf16 values for each token,
     `!ds.state<[8, 128], bf16, layers = 30>` does so for 30 layers. Memory is
-    paged at run time. Values are linear: one live version.
+    paged at run time. Values are linear: one live version. `bf16 every 16`
+    keeps values for the last of every 16 tokens alone.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$shape,
                         "::mlir::Type":$elementType,
+                        DefaultValuedParameter<"int64_t", "1">:$stride,
                         DefaultValuedParameter<"int64_t", "1">:$layers);
-  let assemblyFormat =
-      "`<` `[` $shape `]` `,` $elementType (`,` `layers` `=` $layers^)? `>`";
+  let assemblyFormat = [{
+    `<` `[` $shape `]` `,` $elementType (`every` $stride^)?
+    (`,` `layers` `=` $layers^)? `>`
+  }];
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
-    /// Values kept per token and layer.
+    /// Values kept per token, or per stride of tokens, and layer.
     int64_t getWidth() const;
   }];
 }
@@ -44,7 +48,8 @@ def Ds_StackType : Ds_Type<"Stack", "stack"> {
 def Ds_SeqRows : I32EnumAttr<"SeqRows", "which rows a view of the sequences has", [
     I32EnumAttrCase<"Prompt", 0, "prompt">,
     I32EnumAttrCase<"Generated", 1, "generated">,
-    I32EnumAttrCase<"Expanded", 2, "expanded">]> {
+    I32EnumAttrCase<"Expanded", 2, "expanded">,
+    I32EnumAttrCase<"Blocks", 3, "blocks">]> {
   let cppNamespace = "::ds";
 }
 
@@ -91,7 +96,9 @@ def ViewSeqOp : Ds_Op<"view_seq", [Pure]> {
     step, of each sequence with such tokens, padded to whole pages (E rows).
     Pages of `prompt` and `expanded` are those of states that the step makes for
     these positions (`ds.new_state`), pages of `generated` those of what is
-    kept.
+    kept. `blocks` has the tokens of the step that are the last of a stride, the
+    one of the model's states that have any (C rows); its pages are those of
+    what is kept.
 
     ```mlir
     %p = ds.view_seq %s prompt

@@ -108,7 +108,7 @@ static Type getBodyType(Type type) {
     return stack.getTensor();
   if (auto state = dyn_cast<StateType>(type))
     return StateType::get(type.getContext(), state.getShape(),
-                          state.getElementType(), 1);
+                          state.getElementType(), state.getStride(), 1);
   return type;
 }
 

@@ -76,13 +76,17 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
 
 static json::Value stateJson(const PlannedState &state, int64_t id) {
   ArrayRef<int64_t> shape = state.type.getShape();
-  return json::Object{{"id", id},
-                      {"name", state.name},
-                      {"heads", shape.size() > 1 ? shape[0] : 1},
-                      {"dims", shape.back()},
-                      {"layers", state.type.getLayers()},
-                      {"element", elementName(state.type.getElementType())},
-                      {"view", state.key.value_or(false) ? "key" : "value"}};
+  json::Object object{
+      {"id", id},
+      {"name", state.name},
+      {"heads", shape.size() > 1 ? shape[0] : 1},
+      {"dims", shape.back()},
+      {"layers", state.type.getLayers()},
+      {"element", elementName(state.type.getElementType())},
+      {"view", state.key.value_or(false) ? "key" : "value"}};
+  if (state.type.getStride() > 1)
+    object["stride"] = state.type.getStride();
+  return object;
 }
 
 static json::Value bytesJson(const LinearBytes &bytes) {

@@ -25,6 +25,8 @@ StringRef ds::stringifyRows(BufferRows rows) {
     return "G";
   case BufferRows::Expanded:
     return "E";
+  case BufferRows::Blocks:
+    return "C";
   case BufferRows::Window:
     return "W";
   }
@@ -36,7 +38,8 @@ RowCount ds::parseRows(StringRef symbol) {
   RowCount count;
   for (BufferRows rows :
        {BufferRows::Tokens, BufferRows::Outputs, BufferRows::Prompt,
-        BufferRows::Generated, BufferRows::Expanded, BufferRows::Window})
+        BufferRows::Generated, BufferRows::Expanded, BufferRows::Blocks,
+        BufferRows::Window})
     if (stringifyRows(rows) == name)
       count.rows = rows;
   times.getAsInteger(10, count.times);
@@ -52,7 +55,8 @@ int64_t LinearBytes::at(const std::array<int64_t, kStepRows> &rows) const {
 
 int64_t EntryPlan::arenaBytes(int64_t tokens, int64_t rows) const {
   int64_t expanded = roundUp(tokens, kPagePositions);
-  return arena.at({tokens, rows, tokens, 0, expanded}) + kArenaPadding;
+  return arena.at({tokens, rows, tokens, 0, expanded, tokens / stride}) +
+         kArenaPadding;
 }
 
 const EntryPlan *MemoryPlan::find(StringRef name) const {
@@ -125,7 +129,8 @@ int64_t MemoryPlan::stateBytesPerToken() const {
     bytes += state.type.getLayers() * state.type.getWidth() /
              state.type.getShape().back() *
              roundUp(state.type.getShape().back(), 32) *
-             getElementBytes(state.type.getElementType());
+             getElementBytes(state.type.getElementType()) /
+             state.type.getStride();
   return bytes;
 }
 

@@ -45,6 +45,7 @@ LogicalResult Planner::planStates(func::FuncOp entry) {
     std::string name =
         attr ? attr.getValue().str() : "state" + std::to_string(index);
     ++index;
+    plan.stride = std::max(plan.stride, type.getStride());
     auto it = llvm::find_if(whole.states, [&](const PlannedState &each) {
       return each.name == name;
     });

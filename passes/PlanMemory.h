@@ -26,11 +26,12 @@ enum class BufferRows {
   Prompt,    ///< P, tokens of the step that belong to prompts.
   Generated, ///< G, tokens of the step that were generated.
   Expanded,  ///< E, positions of sequences with prompt tokens in the step.
+  Blocks,    ///< C, tokens of the step that are the last of a stride.
   Window,    ///< kWindowRows, the rows of a window.
 };
 
 /// The kinds of rows whose number a step decides.
-constexpr size_t kStepRows = 5;
+constexpr size_t kStepRows = 6;
 
 /// Bytes for each row of every kind that a step decides, and a constant.
 struct LinearBytes {
@@ -41,7 +42,7 @@ struct LinearBytes {
   int64_t at(const std::array<int64_t, kStepRows> &rows) const;
 };
 
-/// Returns "T", "R", "P", "G", "E" or "W".
+/// Returns "T", "R", "P", "G", "E", "C" or "W".
 StringRef stringifyRows(BufferRows rows);
 
 /// The rows that a symbol stands for, "T*6" being 6 rows for each token.
@@ -120,6 +121,9 @@ struct EntryPlan {
 
   /// Gives every buffer its offset, and the arena its size.
   void place();
+
+  /// Tokens for each entry of states that keep entries.
+  int64_t stride = 1;
 
   /// Bytes of the arena for a step of `tokens` prompt tokens, all of their
   /// sequences' positions, and `rows`.

@@ -221,6 +221,13 @@ LogicalResult Planner::noteView(Operation *op) {
     planned.key = key;
     return success();
   };
+  if (auto gather = dyn_cast<KernelGatherBlocksOp>(op))
+    return note(gather.getState(), false);
+  if (auto append = dyn_cast<KernelAppendBlocksOp>(op))
+    return note(append.getState(), append.getKeys());
+  if (auto sparse = dyn_cast<KernelSparseAttentionOp>(op))
+    return success(succeeded(note(sparse.getKeys(), true)) &&
+                   succeeded(note(sparse.getValues(), false)));
   if (auto attention = dyn_cast<KernelAttentionOp>(op))
     return success(succeeded(note(attention.getKeys(), true)) &&
                    succeeded(note(attention.getValues(), false)));

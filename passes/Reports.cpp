@@ -55,7 +55,7 @@ static void printArena(const EntryPlan &entry, llvm::raw_ostream &os) {
   os << llvm::formatv("{0,-24} {1} T + {2} R + ", "arena of " + entry.name,
                       arena.per[0], arena.per[1]);
   for (BufferRows rows : {BufferRows::Prompt, BufferRows::Generated,
-                          BufferRows::Expanded})
+                          BufferRows::Expanded, BufferRows::Blocks})
     if (int64_t bytes = arena.per[static_cast<size_t>(rows)])
       os << bytes << " " << stringifyRows(rows) << " + ";
   os << arena.constant + kArenaPadding << " bytes\n";

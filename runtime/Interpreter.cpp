@@ -56,7 +56,7 @@ Status Interpreter::allocate(int64_t tokens, int64_t outputs) {
   // a step does not touch is none.
   return allocate(
       {tokens, outputs, tokens, tokens,
-       roundUp(tokens, Manifest::pagePositions)});
+       roundUp(tokens, Manifest::pagePositions), tokens});
 }
 
 Status Interpreter::allocate(const RowCounts &rows) {
@@ -186,6 +186,8 @@ static SeqView viewOf(Rows rows) {
     return SeqView::Generated;
   case Rows::Expanded:
     return SeqView::Expanded;
+  case Rows::Blocks:
+    return SeqView::Blocks;
   default:
     return SeqView::Step;
   }

@@ -27,7 +27,7 @@ std::string WeightPart::nameAt(int64_t layer) const {
 }
 
 int64_t StateSpec::pageBytes() const {
-  return heads * Manifest::pagePositions * roundUp(dims, 32) *
+  return heads * (Manifest::pagePositions / stride) * roundUp(dims, 32) *
          elementBytes(element);
 }
 
@@ -89,6 +89,7 @@ Rows ds::runtime::readRows(const Reader &reader) {
        {"P", Rows::Prompt},
        {"G", Rows::Generated},
        {"E", Rows::Expanded},
+       {"C", Rows::Blocks},
        {"W", Rows::Window}});
 }
 
@@ -172,6 +173,11 @@ static StateSpec readState(const Reader &reader, size_t index) {
   state.heads = reader.at("heads").integer(1, 1 << 20);
   state.dims = reader.at("dims").integer(1, 1 << 20);
   state.layers = reader.at("layers").integer(1, 1 << 20);
+  if (reader.has("stride")) {
+    state.stride = reader.at("stride").integer(1, Manifest::pagePositions / 2);
+    if (Manifest::pagePositions / 2 % state.stride != 0)
+      reader.at("stride").expects("divide 32");
+  }
   state.element = readElement(reader.at("element"));
   state.view = reader.at("view").choice<View>(
       {{"key", View::Key}, {"value", View::Value}});
@@ -226,6 +232,10 @@ static void readLists(const Reader &root, Manifest &manifest) {
   });
   root.at("states").each([&](const Reader &item) {
     manifest.states.push_back(readState(item, manifest.states.size()));
+    int64_t stride = manifest.states.back().stride;
+    if (stride > 1 && manifest.stride > 1 && stride != manifest.stride)
+      item.at("stride").expects("be the same for all states");
+    manifest.stride = std::max(manifest.stride, stride);
   });
   root.at("kernels").each([&](const Reader &item) {
     manifest.kernels.push_back(readKernel(item));

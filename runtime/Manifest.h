@@ -31,15 +31,16 @@ enum class Layout { Raw, VectorF32, PanelBf16, PanelF32 };
 enum class View { Key, Value };
 
 /// What the rows of a buffer are: tokens, rows whose logits are wanted, tokens
-/// of prompts, generated tokens, positions of sequences with prompt tokens, or
-/// those of the window of wanted rows that is at work.
-enum class Rows { Tokens, Outputs, Prompt, Generated, Expanded, Window };
+/// of prompts, generated tokens, positions of sequences with prompt tokens,
+/// tokens that are the last of a stride, or those of the window of wanted rows
+/// that is at work.
+enum class Rows { Tokens, Outputs, Prompt, Generated, Expanded, Blocks, Window };
 
 /// How many rows of each kind a step has, but for windows.
-using RowCounts = std::array<int64_t, 5>;
+using RowCounts = std::array<int64_t, 6>;
 
 /// What a kernel sees of the sequences of a step: all, or a view.
-enum class SeqView { Step, Prompt, Generated, Expanded };
+enum class SeqView { Step, Prompt, Generated, Expanded, Blocks };
 
 /// Layers [first, first + count).
 struct LayerRange {
@@ -79,10 +80,11 @@ struct WeightSpec {
   int64_t columns() const { return shape.size() > 1 ? shape[1] : 1; }
 };
 
-/// What is kept for each token, in pages of 64 positions.
+/// What is kept for each token, or for the last of every `stride` tokens, in
+/// pages of 64 positions.
 struct StateSpec {
   std::string name;
-  int64_t heads = 0, dims = 0, layers = 0;
+  int64_t heads = 0, dims = 0, layers = 0, stride = 1;
   Element element = Element::Bf16;
   View view = View::Key;
 
@@ -200,6 +202,7 @@ struct Manifest {
   ModelConfig config;
   std::vector<std::string> variants;
   int64_t scratchBytes = 0, queryRows = 0;
+  int64_t stride = 1; // Of the states that keep entries.
   std::vector<WeightSpec> weights;
   std::vector<StateSpec> states;
   std::vector<KernelSpec> kernels;

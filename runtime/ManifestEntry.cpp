@@ -10,7 +10,8 @@ static LinearBytes readBytes(const Reader &reader) {
   bytes.per[1] = reader.at("R").integer();
   for (auto [name, kind] : {std::pair("P", Rows::Prompt),
                             std::pair("G", Rows::Generated),
-                            std::pair("E", Rows::Expanded)})
+                            std::pair("E", Rows::Expanded),
+                            std::pair("C", Rows::Blocks)})
     if (reader.has(name))
       bytes.per[static_cast<size_t>(kind)] = reader.at(name).integer();
   bytes.constant = reader.at("const").integer();
@@ -146,7 +147,8 @@ private:
     return static_cast<int64_t>(reader.at("seq").choice<SeqView>(
         {{"prompt", SeqView::Prompt},
          {"generated", SeqView::Generated},
-         {"expanded", SeqView::Expanded}}));
+         {"expanded", SeqView::Expanded},
+         {"blocks", SeqView::Blocks}}));
   }
 
   int64_t readBufferIndex(const Reader &reader) {

@@ -76,7 +76,35 @@ void StepInput::addQueryTiles(const std::vector<StepItem> &items,
     }
 }
 
-void StepInput::build(const std::vector<StepItem> &items, int64_t queryRows) {
+/// The view of the tokens that are the last of `stride`.
+void StepInput::addBlocks(int64_t stride) {
+  int64_t *dims = viewSizes[static_cast<size_t>(SeqView::Blocks) - 1];
+  ds_seq &blocks = *sequences(SeqView::Blocks);
+  std::fill_n(dims, 8, 0);
+  blocks = view;
+  if (stride <= 1)
+    return;
+  int32_t *toPosition = blockPosition.reset(sizes[0]);
+  int32_t *toSequence = blockSequence.reset(sizes[0]);
+  int32_t *toBegin = blockBegin.reset(sizes[1] + 1);
+  blocks.position = toPosition, blocks.sequence = toSequence;
+  blocks.row_begin = toBegin;
+  int32_t row = 0;
+  for (int64_t i = 0; i < sizes[1]; ++i) {
+    *toBegin++ = row;
+    for (int32_t at = view.row_begin[i]; at < view.row_begin[i + 1]; ++at)
+      if ((view.position[at] + 1) % stride == 0) {
+        toPosition[row] = view.position[at];
+        toSequence[row++] = static_cast<int32_t>(i);
+      }
+  }
+  *toBegin = row;
+  dims[0] = row;
+  dims[1] = sizes[1];
+}
+
+void StepInput::build(const std::vector<StepItem> &items, int64_t queryRows,
+                      int64_t stride) {
   sizes[0] = sizes[2] = 0;
   sizes[1] = static_cast<int64_t>(items.size());
   for (const StepItem &item : items) {
@@ -86,9 +114,12 @@ void StepInput::build(const std::vector<StepItem> &items, int64_t queryRows) {
   addRows(items);
   addPages(items);
   addQueryTiles(items, queryRows);
+  addBlocks(stride);
 }
 
 void StepInput::buildRows(int64_t outputs) {
   std::fill_n(sizes, 8, 0);
+  for (int64_t(&each)[8] : viewSizes)
+    std::fill_n(each, 8, 0);
   sizes[2] = outputs;
 }

@@ -44,8 +44,10 @@ struct StepItem {
 /// The arrays of a ds_seq and the sizes of the step.
 class StepInput {
 public:
-  /// Describes a step of `items`, whose pages are reserved.
-  void build(const std::vector<StepItem> &items, int64_t queryRows);
+  /// Describes a step of `items`, whose pages are reserved. States that keep
+  /// entries do so for every `stride` tokens.
+  void build(const std::vector<StepItem> &items, int64_t queryRows,
+             int64_t stride = 1);
 
   /// Describes a step of `outputs` rows and no tokens.
   void buildRows(int64_t outputs);
@@ -55,7 +57,8 @@ public:
   /// Returns the number of rows of each kind.
   RowCounts rows() const {
     return {sizes[0], sizes[2], dims(SeqView::Prompt)[0],
-            dims(SeqView::Generated)[0], dims(SeqView::Expanded)[0]};
+            dims(SeqView::Generated)[0], dims(SeqView::Expanded)[0],
+            dims(SeqView::Blocks)[0]};
   }
   /// Returns the `dims` of kernels whose rows are those of a view.
   const int64_t *dims(SeqView which = SeqView::Step) const {
@@ -81,9 +84,11 @@ private:
   void addRows(const std::vector<StepItem> &items);
   void addPages(const std::vector<StepItem> &items);
   void addQueryTiles(const std::vector<StepItem> &items, int64_t queryRows);
+  void addBlocks(int64_t stride);
 
-  int64_t sizes[8] = {}, viewSizes[3][8] = {};
-  ds_seq view = {}, views[3] = {};
+  int64_t sizes[8] = {}, viewSizes[4][8] = {};
+  ds_seq view = {}, views[4] = {};
+  Array blockPosition, blockSequence, blockBegin;
   Array ids, position, sequence, rowBegin, past, pages, outRows, queryTiles;
 };
 

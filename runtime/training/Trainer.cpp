@@ -340,7 +340,7 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
     items.push_back({&kept.back(), sequence.tokens, sequence.rows,
                      sequence.rows, sequence.mask + 1});
   }
-  input.build(items, manifest.queryRows);
+  input.build(items, manifest.queryRows, manifest.stride);
   std::vector<const void *> inputs;
   for (const std::vector<float> &values : rowInputs)
     inputs.push_back(values.data());
@@ -359,7 +359,7 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
 }
 
 Result<double> Trainer::update(const UpdateOptions &options) {
-  noInput.build({}, manifest.queryRows);
+  noInput.build({}, manifest.queryRows, manifest.stride);
   if (Status error = updateProgram->run(noInput, nullptr, {},
                                         Interpreter::Part::Partials))
     return *error;

@@ -270,7 +270,7 @@ double TrainedModel::runBatch(const std::string &path, const Batch &batch,
     tokens += batch.lengths[i];
   }
   rt::StepInput input;
-  input.build(items, manifest.queryRows);
+  input.build(items, manifest.queryRows, manifest.stride);
   EXPECT_FALSE(interpreter.allocate(input.tokens(), input.outputs()));
   std::vector<RowInput> inputs =
       makeInputs(manifest, entry, batch, input.outputs());

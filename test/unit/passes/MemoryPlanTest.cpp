@@ -110,13 +110,13 @@ TEST(MemoryPlan, RandomLifetimesNeverOverlap) {
   const BufferRows kinds[] = {
       BufferRows::Tokens,  BufferRows::Tokens,    BufferRows::Outputs,
       BufferRows::Prompt,  BufferRows::Generated, BufferRows::Expanded,
-      BufferRows::Window};
+      BufferRows::Blocks,  BufferRows::Window};
   for (int round = 0; round < 200; ++round) {
     EntryPlan plan;
     int count = 1 + random() % 40;
     for (int i = 0; i < count; ++i) {
       PlannedBuffer buffer;
-      buffer.rows = kinds[random() % 7];
+      buffer.rows = kinds[random() % 8];
       buffer.rowBytes = 2 + random() % 500;
       buffer.layers = random() % 5 == 0 ? 1 + random() % 6 : 1;
       buffer.first = random() % 50;
