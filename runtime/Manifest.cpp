@@ -19,11 +19,17 @@ const char *ds::runtime::layoutName(Layout layout) {
   return names[static_cast<int>(layout)];
 }
 
-std::string WeightPart::nameAt(int64_t layer) const {
-  size_t at = label.find("{i}");
+/// Puts `number` in the place of `mark`.
+static std::string insertNumber(const std::string &label, const char *mark,
+                                int64_t number) {
+  size_t at = label.find(mark);
   if (at == std::string::npos)
     return label;
-  return join(label.substr(0, at), layer, label.substr(at + 3));
+  return join(label.substr(0, at), number, label.substr(at + strlen(mark)));
+}
+
+std::string WeightPart::nameAt(int64_t layer, int64_t expert) const {
+  return insertNumber(insertNumber(label, "{i}", layer), "{e}", expert);
 }
 
 int64_t StateSpec::pageBytes() const {
@@ -128,6 +134,18 @@ static int64_t countPartRows(const WeightSpec &weight) {
   return rows;
 }
 
+/// Checks that groups of rows divide the rows of a weight's one part.
+static void checkGroups(const Reader &reader, const WeightSpec &weight) {
+  if (weight.rowGroups.empty())
+    return;
+  int64_t sum = 0;
+  for (int64_t rows : weight.rowGroups)
+    sum += rows;
+  if (sum == 0 || weight.shape.size() != 2 || weight.parts.size() != 1 ||
+      weight.shape[0] % sum != 0)
+    reader.at("row_groups").expects("divide the rows of a weight of one part");
+}
+
 static WeightSpec readWeight(const Reader &reader, size_t index,
                              Element compute) {
   WeightSpec weight;
@@ -145,6 +163,12 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
   weight.paired = reader.has("paired") && reader.at("paired").boolean();
   if (reader.hasValue("layers"))
     weight.layers = readLayers(reader.at("layers"));
+  if (reader.hasValue("stack"))
+    weight.stack = reader.at("stack").integer(1, 1 << 20);
+  if (reader.hasValue("row_groups"))
+    reader.at("row_groups").each([&](const Reader &item) {
+      weight.rowGroups.push_back(item.integer(1, 1 << 24));
+    });
   if (reader.hasValue("init"))
     weight.init = readInitializer(reader.at("init"));
   weight.decay = !reader.has("decay") || reader.at("decay").boolean();
@@ -155,11 +179,15 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
   });
   bool vector = weight.layout == Layout::VectorF32;
   bool raw = weight.layout == Layout::Raw && weight.shape.size() == 1;
-  if (weight.shape.size() != (vector || raw ? 1 : 2))
-    reader.at("shape").expects(vector ? "have one dimension"
-                                      : "have two dimensions");
-  else if (countPartRows(weight) != weight.shape[0])
-    reader.at("parts").expects(join("have ", weight.shape[0], " rows in all"));
+  size_t dims = reader.hasValue("stack") ? 3 : vector || raw ? 1 : 2;
+  if (weight.shape.size() != dims ||
+      (dims == 3 && weight.shape[0] != weight.stack))
+    reader.at("shape").expects(dims == 3   ? "be matrices, as many as stack says"
+                               : dims == 1 ? "have one dimension"
+                                           : "have two dimensions");
+  else if (countPartRows(weight) != weight.rows())
+    reader.at("parts").expects(join("have ", weight.rows(), " rows in all"));
+  checkGroups(reader, weight);
   if (weight.paired && (weight.parts.size() != 2 ||
                         weight.parts[0].rows != weight.parts[1].rows))
     reader.at("parts").expects("be two parts of equal rows to be paired");

@@ -48,13 +48,13 @@ struct LayerRange {
 };
 
 /// A tensor of the checkpoint that makes up rows of a weight. `{i}` in the
-/// label stands for the layer.
+/// label stands for the layer, `{e}` for the matrix of a stack.
 struct WeightPart {
   std::string label;
   int64_t rows = 0;
 
-  /// Returns the tensor's name for `layer`.
-  std::string nameAt(int64_t layer) const;
+  /// Returns the tensor's name for `layer` of the model and matrix `expert`.
+  std::string nameAt(int64_t layer, int64_t expert = 0) const;
 };
 
 /// How a weight begins that is trained from scratch.
@@ -63,13 +63,17 @@ struct Initializer {
   double std = 0.02; // Of Normal, around 0.
 };
 
-/// A weight, one for the model or one for each layer of a range.
+/// A weight, one for the model or one for each layer of a range. A stack is
+/// several matrices, which lie one after the other: `matrix` counts them through
+/// all layers, from 0.
 struct WeightSpec {
   std::string name;
-  std::vector<int64_t> shape; // [N] or [N, K]
+  std::vector<int64_t> shape; // [N], [N, K] or [stack, N, K]
   Layout layout = Layout::Raw;
   Element element = Element::Bf16; // Of a raw weight.
   bool paired = false;
+  int64_t stack = 1;
+  std::vector<int64_t> rowGroups; // Runs of rows that are padded to 32 each.
   std::optional<LayerRange> layers;
   std::vector<WeightPart> parts;
   std::optional<Initializer> init;
@@ -77,7 +81,14 @@ struct WeightSpec {
   bool frozen = false; // It is not trained.
 
   int64_t layerCount() const { return layers ? layers->count : 1; }
-  int64_t columns() const { return shape.size() > 1 ? shape[1] : 1; }
+  int64_t matrixCount() const { return layerCount() * stack; }
+  int64_t rows() const { return shape[shape.size() == 3 ? 1 : 0]; }
+  int64_t columns() const { return shape.size() > 1 ? shape.back() : 1; }
+  /// Returns the name of `part`'s tensor of a matrix.
+  std::string nameOf(size_t part, int64_t matrix) const {
+    return parts[part].nameAt(matrix / stack + (layers ? layers->first : 0),
+                              matrix % stack);
+  }
 };
 
 /// What is kept for each token, or for the last of every `stride` tokens, in

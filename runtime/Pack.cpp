@@ -140,7 +140,33 @@ void ds::runtime::packPanelF32(const float *rows, size_t stride, size_t columns,
       to[k * block + n] = rows[n * stride + k];
 }
 
+/// Returns the rows of all groups, and of all padded groups.
+static std::pair<int64_t, int64_t> countGroups(const WeightSpec &weight) {
+  int64_t rows = 0, padded = 0;
+  for (int64_t group : weight.rowGroups) {
+    rows += group;
+    padded += roundUp(group, block);
+  }
+  return {rows, padded};
+}
+
+/// Every group of rows begins at a multiple of 32.
+static PackedRow findGroupedRow(const WeightSpec &weight, int64_t row) {
+  auto [rows, padded] = countGroups(weight);
+  int64_t source = row / padded * rows;
+  row %= padded;
+  for (int64_t group : weight.rowGroups) {
+    if (row < roundUp(group, block))
+      return row < group ? PackedRow{0, source + row} : PackedRow();
+    source += group;
+    row -= roundUp(group, block);
+  }
+  return {};
+}
+
 PackedRow ds::runtime::findSourceRow(const WeightSpec &weight, int64_t row) {
+  if (!weight.rowGroups.empty())
+    return findGroupedRow(weight, row);
   if (weight.paired) {
     PackedRow source{row % 32 / 16, row / 32 * 16 + row % 16};
     return source.row < weight.parts[0].rows ? source : PackedRow();
@@ -154,8 +180,11 @@ PackedRow ds::runtime::findSourceRow(const WeightSpec &weight, int64_t row) {
 }
 
 int64_t ds::runtime::packedRows(const WeightSpec &weight) {
-  return weight.paired ? 2 * roundUp(weight.parts[0].rows, 16)
-                       : weight.shape[0];
+  if (!weight.rowGroups.empty()) {
+    auto [rows, padded] = countGroups(weight);
+    return weight.shape[0] / rows * padded;
+  }
+  return weight.paired ? 2 * roundUp(weight.parts[0].rows, 16) : weight.rows();
 }
 
 int64_t ds::runtime::packedBytes(const WeightSpec &weight) {

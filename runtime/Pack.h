@@ -48,7 +48,7 @@ PackedRow findSourceRow(const WeightSpec &weight, int64_t row);
 /// Returns the rows of the packed form before its padding to whole blocks.
 int64_t packedRows(const WeightSpec &weight);
 
-/// Returns the bytes of one layer of `weight` in its layout.
+/// Returns the bytes of one matrix of `weight` in its layout.
 int64_t packedBytes(const WeightSpec &weight);
 
 } // namespace ds::runtime

@@ -19,9 +19,9 @@ static bool isHarmless(const std::string &name) {
 /// Returns the shape that the tensor of `part` has in the checkpoint.
 static std::vector<int64_t> partShape(const WeightSpec &weight,
                                       const WeightPart &part) {
-  std::vector<int64_t> shape = weight.shape;
-  shape[0] = part.rows;
-  return shape;
+  if (weight.shape.size() == 1)
+    return {part.rows};
+  return {part.rows, weight.columns()};
 }
 
 namespace {
@@ -64,11 +64,10 @@ Status ds::runtime::checkWeights(const Manifest &manifest,
                                  const Checkpoint &checkpoint) {
   WeightChecker checker{checkpoint, {}, {}};
   for (const WeightSpec &weight : manifest.weights)
-    for (int64_t layer = 0; layer < weight.layerCount(); ++layer)
-      for (const WeightPart &part : weight.parts)
-        checker.check(
-            part.nameAt(layer + (weight.layers ? weight.layers->first : 0)),
-            partShape(weight, part));
+    for (int64_t matrix = 0; matrix < weight.matrixCount(); ++matrix)
+      for (size_t part = 0; part < weight.parts.size(); ++part)
+        checker.check(weight.nameOf(part, matrix),
+                      partShape(weight, weight.parts[part]));
   checker.checkUnused();
   if (checker.problems.empty())
     return std::nullopt;

@@ -30,9 +30,9 @@ public:
   Status run(ThreadPool &pool, const LoadProgress &progress);
 
 private:
-  /// Packed rows [begin, end) of a layer of a weight.
+  /// Packed rows [begin, end) of a matrix of a weight.
   struct Unit {
-    int64_t weight, layer, begin, end;
+    int64_t weight, matrix, begin, end;
     uint64_t filePlace; // Orders units as their sources lie on disk.
   };
   /// Memory of one thread.
@@ -42,7 +42,7 @@ private:
   };
 
   const Tensor &tensor(const WeightSpec &weight, int64_t part,
-                       int64_t layer) const;
+                       int64_t matrix) const;
   bool canMap(const WeightSpec &weight) const;
   Status mapWeight(int64_t index);
   Status allocate();
@@ -50,7 +50,7 @@ private:
   Status packUnit(const Unit &unit, Scratch &scratch);
   Status readRows(const Unit &unit, int64_t begin, int64_t end, bool toBf16,
                   Scratch &scratch);
-  Status readRun(const WeightSpec &weight, int64_t layer, PackedRow source,
+  Status readRun(const WeightSpec &weight, int64_t matrix, PackedRow source,
                  int64_t count, bool toBf16, Scratch &scratch, char *to);
   void advance(int64_t bytes);
 
@@ -69,18 +69,18 @@ private:
 } // namespace ds::runtime
 
 const Tensor &WeightLoader::tensor(const WeightSpec &weight, int64_t part,
-                                   int64_t layer) const {
-  int64_t number = layer + (weight.layers ? weight.layers->first : 0);
-  return checkpoint.tensors().at(weight.parts[part].nameAt(number));
+                                   int64_t matrix) const {
+  return checkpoint.tensors().at(weight.nameOf(part, matrix));
 }
 
 /// Tells whether `weight` can be used as it lies in the file.
 bool WeightLoader::canMap(const WeightSpec &weight) const {
-  if (weight.layout != Layout::Raw || weight.parts.size() != 1)
+  if (weight.layout != Layout::Raw || weight.parts.size() != 1 ||
+      weight.stack != 1)
     return false;
   const char *type = weight.element == Element::Bf16 ? "BF16" : "F32";
-  for (int64_t layer = 0; layer < weight.layerCount(); ++layer) {
-    const Tensor &source = tensor(weight, 0, layer);
+  for (int64_t matrix = 0; matrix < weight.matrixCount(); ++matrix) {
+    const Tensor &source = tensor(weight, 0, matrix);
     if (source.dtype != type || source.begin % elementBytes(weight.element))
       return false;
   }
@@ -89,8 +89,8 @@ bool WeightLoader::canMap(const WeightSpec &weight) const {
 
 Status WeightLoader::mapWeight(int64_t index) {
   const WeightSpec &weight = manifest.weights[index];
-  for (int64_t layer = 0; layer < weight.layerCount(); ++layer) {
-    const Tensor &source = tensor(weight, 0, layer);
+  for (int64_t matrix = 0; matrix < weight.matrixCount(); ++matrix) {
+    const Tensor &source = tensor(weight, 0, matrix);
     Mapping &mapping = weights.files[source.file];
     if (!mapping.data()) {
       Result<Mapping> mapped = checkpoint.file(source).map();
@@ -98,7 +98,7 @@ Status WeightLoader::mapWeight(int64_t index) {
         return mapped.takeError();
       mapping = std::move(*mapped);
     }
-    weights.addresses[index][layer] = mapping.data() + source.begin;
+    weights.addresses[index][matrix] = mapping.data() + source.begin;
     weights.mapped += static_cast<int64_t>(source.bytes);
   }
   return std::nullopt;
@@ -111,13 +111,13 @@ Status WeightLoader::allocate() {
   int64_t bytes = 0;
   for (size_t i = 0; i < manifest.weights.size(); ++i) {
     const WeightSpec &weight = manifest.weights[i];
-    weights.addresses.emplace_back(weight.layerCount());
+    weights.addresses.emplace_back(weight.matrixCount());
     if (canMap(weight)) {
       if (Status failed = mapWeight(i))
         return failed;
       continue;
     }
-    for (int64_t layer = 0; layer < weight.layerCount(); ++layer) {
+    for (int64_t matrix = 0; matrix < weight.matrixCount(); ++matrix) {
       offsets[i].push_back(bytes);
       bytes += roundUp(packedBytes(weight), alignment);
     }
@@ -128,8 +128,9 @@ Status WeightLoader::allocate() {
   weights.memory = std::move(*memory);
   largePages = weights.memory.tryLargePages();
   for (size_t i = 0; i < offsets.size(); ++i) {
-    for (size_t layer = 0; layer < offsets[i].size(); ++layer)
-      weights.addresses[i][layer] = weights.memory.data() + offsets[i][layer];
+    for (size_t matrix = 0; matrix < offsets[i].size(); ++matrix)
+      weights.addresses[i][matrix] =
+          weights.memory.data() + offsets[i][matrix];
     if (!offsets[i].empty())
       addUnits(i);
   }
@@ -140,23 +141,23 @@ void WeightLoader::addUnits(int64_t index) {
   const WeightSpec &weight = manifest.weights[index];
   int64_t rows = packedRows(weight), rowBytes = weight.columns() * 4;
   int64_t step = std::max<int64_t>(32, unitBytes / rowBytes / 32 * 32);
-  for (int64_t layer = 0; layer < weight.layerCount(); ++layer)
+  for (int64_t matrix = 0; matrix < weight.matrixCount(); ++matrix)
     for (int64_t begin = 0; begin < rows; begin += step) {
       int64_t end = std::min(begin + step, rows);
       PackedRow first = findSourceRow(weight, begin);
-      const Tensor &source = tensor(weight, first.part, layer);
+      const Tensor &source = tensor(weight, first.part, matrix);
       uint64_t place = (uint64_t(source.file) << 48) + source.begin +
                        source.bytes / source.shape[0] * first.row;
-      units.push_back({index, layer, begin, end, place});
+      units.push_back({index, matrix, begin, end, place});
       total += (end - begin) * rowBytes;
     }
 }
 
 /// Reads `count` rows of a part from `source` on to `to`, converted.
-Status WeightLoader::readRun(const WeightSpec &weight, int64_t layer,
+Status WeightLoader::readRun(const WeightSpec &weight, int64_t matrix,
                              PackedRow source, int64_t count, bool toBf16,
                              Scratch &scratch, char *to) {
-  const Tensor &from = tensor(weight, source.part, layer);
+  const Tensor &from = tensor(weight, source.part, matrix);
   Source type = *parseSource(from.dtype);
   int64_t rowBytes = weight.columns() * sourceBytes(type);
   size_t bytes = count * rowBytes, elements = count * weight.columns();
@@ -196,7 +197,7 @@ Status WeightLoader::readRows(const Unit &unit, int64_t begin, int64_t end,
     }
     if (source.part < 0)
       memset(to, 0, (next - row) * rowBytes);
-    else if (Status failed = readRun(weight, unit.layer, source, next - row,
+    else if (Status failed = readRun(weight, unit.matrix, source, next - row,
                                      toBf16, scratch, to))
       return failed;
   }
@@ -205,7 +206,7 @@ Status WeightLoader::readRows(const Unit &unit, int64_t begin, int64_t end,
 
 Status WeightLoader::packUnit(const Unit &unit, Scratch &scratch) {
   const WeightSpec &weight = manifest.weights[unit.weight];
-  char *out = static_cast<char *>(weights.addresses[unit.weight][unit.layer]);
+  char *out = static_cast<char *>(weights.addresses[unit.weight][unit.matrix]);
   bool panel =
       weight.layout == Layout::PanelBf16 || weight.layout == Layout::PanelF32;
   bool toBf16 =
@@ -283,7 +284,13 @@ Result<Weights> Weights::load(const Manifest &manifest, const std::string &path,
   WeightLoader loader(manifest, *checkpoint, weights);
   if (Status error = loader.run(pool, progress))
     return *error;
+  weights.noteStacks(manifest);
   return weights;
+}
+
+void Weights::noteStacks(const Manifest &manifest) {
+  for (const WeightSpec &weight : manifest.weights)
+    stacks.push_back(weight.stack);
 }
 
 Result<Weights> Weights::allocate(const Manifest &manifest) {
@@ -291,7 +298,7 @@ Result<Weights> Weights::allocate(const Manifest &manifest) {
   std::vector<std::vector<int64_t>> offsets(manifest.weights.size());
   int64_t bytes = 0;
   for (size_t i = 0; i < manifest.weights.size(); ++i)
-    for (int64_t layer = 0; layer < manifest.weights[i].layerCount(); ++layer) {
+    for (int64_t matrix = 0; matrix < manifest.weights[i].matrixCount(); ++matrix) {
       offsets[i].push_back(bytes);
       bytes += roundUp(runtime::packedBytes(manifest.weights[i]), alignment);
     }
@@ -299,6 +306,7 @@ Result<Weights> Weights::allocate(const Manifest &manifest) {
   if (!memory)
     return memory.takeError();
   weights.memory = std::move(*memory);
+  weights.noteStacks(manifest);
   for (const std::vector<int64_t> &layers : offsets) {
     weights.addresses.emplace_back();
     for (int64_t offset : layers)

@@ -33,9 +33,14 @@ public:
   /// Makes room for the packed weights, all of it zero and writable.
   static Result<Weights> allocate(const Manifest &manifest);
 
-  /// Returns the packed weight; `layer` counts from the first that it has.
+  /// Returns the packed weight, the first matrix of a stack; `layer` counts from
+  /// the first that it has.
   void *data(int64_t weight, int64_t layer) const {
-    return addresses[weight][layer];
+    return addresses[weight][layer * stacks[weight]];
+  }
+  /// Returns a packed matrix of a weight, counted through all layers.
+  void *matrix(int64_t weight, int64_t number) const {
+    return addresses[weight][number];
   }
 
   /// Returns the bytes in memory of this process, and those used from the
@@ -54,7 +59,10 @@ private:
   Mapping memory;
   std::vector<Mapping> files; // By file of the checkpoint; most are empty.
   int64_t mapped = 0;
-  std::vector<std::vector<void *>> addresses; // [weight][layer]
+  std::vector<std::vector<void *>> addresses; // [weight][matrix]
+  std::vector<int64_t> stacks; // Matrices of a layer of each weight.
+
+  void noteStacks(const Manifest &manifest);
 };
 
 } // namespace ds::runtime

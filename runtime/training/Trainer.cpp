@@ -24,7 +24,7 @@ int64_t TrainSequence::targets() const {
 
 /// Columns of a copy of `weight`, padding included.
 static int64_t copyColumns(const WeightSpec &weight) {
-  return weight.shape.size() == 1 ? 1 : roundUp(weight.shape[1], 32);
+  return weight.shape.size() == 1 ? 1 : roundUp(weight.columns(), 32);
 }
 
 /// Rows of a copy of `weight`, padding included.
@@ -38,23 +38,28 @@ int64_t Trainer::copyFloats(int64_t weight) const {
   return copyRows(spec) * copyColumns(spec);
 }
 
-float *Trainer::copyOf(TrainedCopy copy, int64_t weight, int64_t layer) const {
+float *Trainer::copyOf(TrainedCopy copy, int64_t weight,
+                       int64_t matrix) const {
   char *base = copies[static_cast<size_t>(copy)].data();
   return reinterpret_cast<float *>(base) + offsets[weight] +
-         layer * copyFloats(weight);
+         matrix * copyFloats(weight);
+}
+
+int64_t Trainer::firstMatrix(int64_t weight, int64_t layer) const {
+  return layer * manifest.weights[weight].stack;
 }
 
 void *Trainer::gradient(int64_t weight, int64_t layer) const {
-  return copyOf(TrainedCopy::Gradient, weight, layer);
+  return copyOf(TrainedCopy::Gradient, weight, firstMatrix(weight, layer));
 }
 
 void *Trainer::master(int64_t weight, int64_t layer) const {
-  return copyOf(TrainedCopy::Master, weight, layer);
+  return copyOf(TrainedCopy::Master, weight, firstMatrix(weight, layer));
 }
 
 void *Trainer::moment(int64_t weight, int64_t layer, int64_t order) const {
   return copyOf(order == 1 ? TrainedCopy::Moment1 : TrainedCopy::Moment2,
-                weight, layer);
+                weight, firstMatrix(weight, layer));
 }
 
 void *Trainer::hyper(int64_t weight) const {
@@ -68,15 +73,15 @@ Trainer::Trainer(const Artifact &artifact, ThreadPool &pool, int64_t tokens)
       pool(pool), mostTokens(tokens) {
   for (size_t i = 0; i < manifest.weights.size(); ++i) {
     const WeightSpec &weight = manifest.weights[i];
-    for (int64_t layer = 0; layer < weight.layerCount(); ++layer)
+    for (int64_t matrix = 0; matrix < weight.matrixCount(); ++matrix)
       for (size_t part = 0; part < weight.parts.size(); ++part) {
         TrainedTensor tensor;
-        int64_t number = layer + (weight.layers ? weight.layers->first : 0);
-        tensor.name = weight.parts[part].nameAt(number);
-        tensor.shape = weight.shape;
-        tensor.shape[0] = weight.parts[part].rows;
+        tensor.name = weight.nameOf(part, matrix);
+        tensor.shape = {weight.parts[part].rows};
+        if (weight.shape.size() > 1)
+          tensor.shape.push_back(weight.columns());
         tensor.weight = static_cast<int64_t>(i);
-        tensor.layer = layer;
+        tensor.matrix = matrix;
         tensor.part = static_cast<int64_t>(part);
         tensor.frozen = weight.frozen;
         list.push_back(tensor);
@@ -110,7 +115,7 @@ Status Trainer::allocate() {
   int64_t floats = 0;
   for (size_t i = 0; i < manifest.weights.size(); ++i) {
     offsets.push_back(floats);
-    floats += manifest.weights[i].layerCount() * copyFloats(i);
+    floats += manifest.weights[i].matrixCount() * copyFloats(i);
   }
   for (Mapping &copy : copies) {
     Result<Mapping> mapping = Mapping::allocate(floats * sizeof(float));
@@ -161,7 +166,7 @@ static void forRows(const WeightSpec &weight, int64_t part, Visit visit) {
 
 void Trainer::read(TrainedCopy copy, const TrainedTensor &tensor,
                    float *to) const {
-  const float *from = copyOf(copy, tensor.weight, tensor.layer);
+  const float *from = copyOf(copy, tensor.weight, tensor.matrix);
   int64_t columns = tensor.columns();
   forRows(manifest.weights[tensor.weight], tensor.part,
           [&](int64_t place, int64_t row) {
@@ -170,10 +175,10 @@ void Trainer::read(TrainedCopy copy, const TrainedTensor &tensor,
 }
 
 /// Packs a weight from its master, as its layout says.
-void Trainer::pack(int64_t index, int64_t layer) {
+void Trainer::pack(int64_t index, int64_t matrix) {
   const WeightSpec &weight = manifest.weights[index];
-  const float *from = copyOf(TrainedCopy::Master, index, layer);
-  char *to = static_cast<char *>(weights.data(index, layer));
+  const float *from = copyOf(TrainedCopy::Master, index, matrix);
+  char *to = static_cast<char *>(weights.matrix(index, matrix));
   int64_t columns = weight.columns(), stride = copyColumns(weight);
   int64_t rows = copyRows(weight);
   std::vector<uint16_t> narrow(32 * stride);
@@ -182,7 +187,7 @@ void Trainer::pack(int64_t index, int64_t layer) {
     std::copy_n(from, rows, reinterpret_cast<float *>(to));
     return;
   case Layout::Raw:
-    for (int64_t row = 0; row < weight.shape[0]; ++row) {
+    for (int64_t row = 0; row < weight.rows(); ++row) {
       const float *line = from + row * stride;
       if (weight.element == Element::Bf16)
         convertToBf16(Source::F32, line, columns,
@@ -226,7 +231,7 @@ Status Trainer::fill(TrainedCopy copy, const TensorSource &source) {
       failed = true;
       return;
     }
-    float *to = copyOf(copy, tensor.weight, tensor.layer);
+    float *to = copyOf(copy, tensor.weight, tensor.matrix);
     forRows(manifest.weights[tensor.weight], tensor.part,
             [&](int64_t place, int64_t row) {
               std::copy_n(rows.data() + row * columns, columns, to + place);
@@ -235,8 +240,8 @@ Status Trainer::fill(TrainedCopy copy, const TensorSource &source) {
   if (error || !isMaster)
     return error;
   for (size_t i = 0; i < manifest.weights.size(); ++i)
-    pool.forEach(manifest.weights[i].layerCount(), [&](int64_t layer, int) {
-      pack(static_cast<int64_t>(i), layer);
+    pool.forEach(manifest.weights[i].matrixCount(), [&](int64_t matrix, int) {
+      pack(static_cast<int64_t>(i), matrix);
     });
   return std::nullopt;
 }

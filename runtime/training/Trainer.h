@@ -47,7 +47,7 @@ struct UpdateOptions {
 struct TrainedTensor {
   std::string name;
   std::vector<int64_t> shape;
-  int64_t weight = 0, layer = 0, part = 0;
+  int64_t weight = 0, matrix = 0, part = 0;
   bool frozen = false;
 
   int64_t rows() const { return shape[0]; }
@@ -114,8 +114,9 @@ private:
   Status prepareState(const std::vector<TrainSequence> &sequences);
   Status prepareInputs(const std::vector<TrainSequence> &sequences,
                        const BatchSize &batch);
-  void pack(int64_t weight, int64_t layer);
-  float *copyOf(TrainedCopy copy, int64_t weight, int64_t layer) const;
+  void pack(int64_t weight, int64_t matrix);
+  float *copyOf(TrainedCopy copy, int64_t weight, int64_t matrix) const;
+  int64_t firstMatrix(int64_t weight, int64_t layer) const;
   int64_t copyFloats(int64_t weight) const;
 
   const Artifact &artifact;

@@ -49,7 +49,7 @@ static void printModel(const Manifest &manifest) {
     variants += (variants.empty() ? "" : ", ") + variant;
   int64_t weightBytes = 0;
   for (const WeightSpec &weight : manifest.weights)
-    weightBytes += packedBytes(weight) * weight.layerCount();
+    weightBytes += packedBytes(weight) * weight.matrixCount();
   std::cout << "model      " << manifest.model << ", " << manifest.compute
             << ", by " << manifest.producer << "\n"
             << "variants   " << variants << "\n"
