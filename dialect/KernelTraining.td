@@ -253,10 +253,10 @@ def KernelAdamwOp : Ds_KernelOp<"adamw", [
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
-                       TensorRankOf<[F32], [1, 2]>:$master,
-                       TensorRankOf<[F32], [1, 2]>:$firstMoment,
-                       TensorRankOf<[F32], [1, 2]>:$secondMoment,
-                       TensorRankOf<[F32], [1, 2]>:$gradient,
+                       Ds_Gradient:$master,
+                       Ds_Gradient:$firstMoment,
+                       Ds_Gradient:$secondMoment,
+                       Ds_Gradient:$gradient,
                        Ds_WeightTensor:$packed,
                        TensorRankOf<[F32], [1]>:$hyper,
                        Ds_WeightLayout:$layout);
@@ -279,7 +279,7 @@ def KernelSquareSumOp : Ds_KernelOp<"square_sum", [
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
-                       TensorRankOf<[F32], [1, 2]>:$gradient,
+                       Ds_Gradient:$gradient,
                        TensorRankOf<[F32], [1]>:$partials);
   let assemblyFormat = [{
     $sym_name $gradient `into` $partials attr-dict `:` type($gradient) `,`

@@ -22,7 +22,7 @@ def GetCopyOp : Ds_Op<"get_copy", [Pure,
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$weight, Ds_Copy:$copy);
-  let results = (outs TensorRankOf<[F32], [1, 2]>:$result);
+  let results = (outs TensorRankOf<[F32], [1, 2, 3]>:$result);
   let assemblyFormat = "$weight $copy attr-dict `:` type($result)";
 }
 

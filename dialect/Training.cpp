@@ -20,8 +20,8 @@ static LogicalResult verifyWeight(Operation *op, FlatSymbolRefAttr name,
   if (!weight)
     return op->emitOpError()
            << "expects '" << name.getValue() << "' to be a declared weight";
-  auto expected = cast<RankedTensorType>(weight.getType())
-                      .clone(Float32Type::get(op->getContext()));
+  Type expected =
+      getValueType(weight).clone(Float32Type::get(op->getContext()));
   if (found && found.getType() != expected)
     return op->emitOpError() << "expects the weight's type in f32 " << expected
                              << ", got " << found.getType();

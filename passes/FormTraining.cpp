@@ -309,8 +309,7 @@ struct FormSquareSum : OpRewritePattern<SquareSumOp> {
         op, op.getWeightAttr());
     Type f32 = rewriter.getF32Type();
     Value gradient = GetGradientOp::create(
-        rewriter, op.getLoc(),
-        cast<RankedTensorType>(weight.getType()).clone(f32),
+        rewriter, op.getLoc(), getValueType(weight).clone(f32),
         op.getWeight());
     Value partials = GetPartialsOp::create(
         rewriter, op.getLoc(),

@@ -12,13 +12,10 @@ using namespace ds::cpu;
 /// the rows' scores fit beside it.
 static constexpr int64_t kWantedRows = 48;
 
-int64_t ds::cpu::chooseQueryRows(ArrayRef<KernelAttentionOp> ops) {
+int64_t ds::cpu::chooseQueryRows(ArrayRef<int64_t> groups) {
   int64_t result = kWantedRows;
-  for (KernelAttentionOp op : ops) {
-    StateLayout keys(cast<StateType>(op.getKeys().getType()));
-    int64_t group = static_cast<int64_t>(op.getHeads()) / keys.heads;
+  for (int64_t group : groups)
     result = std::min(result, std::max<int64_t>(1, kWantedRows / group));
-  }
   return result;
 }
 
@@ -30,21 +27,40 @@ AttentionShape::AttentionShape(KernelAttentionOp op, const Isa &isa,
       queryElement(getElementTypeOrSelf(op.getQuery().getType())),
       resultElement(getElementTypeOrSelf(op.getResult().getType())),
       keepsLse(op.getLse() != nullptr),
-      scale(op.getScale().convertToDouble()), rows(queryRows * group),
-      keyDot(isa.bf16Dot && keys.isPaired()),
-      valueDot(isa.bf16Dot && values.isPaired()),
-      keySteps(keys.isPaired() ? llvm::divideCeil(keys.dims, 2) : keys.dims),
-      valueVectors(llvm::divideCeil(values.dims, kLanes)) {
+      scale(op.getScale().convertToDouble()), rows(queryRows * group) {
+  lay(isa);
+}
+
+AttentionShape::AttentionShape(KernelSparseAttentionOp op, const Isa &isa,
+                               int64_t queryRows)
+    : keys(cast<StateType>(op.getKeys().getType())),
+      values(cast<StateType>(op.getValues().getType())),
+      heads(static_cast<int64_t>(op.getHeads())), group(heads / keys.heads),
+      queryElement(getElementTypeOrSelf(op.getQuery().getType())),
+      resultElement(getElementTypeOrSelf(op.getResult().getType())),
+      keepsLse(true), scale(op.getScale().convertToDouble()),
+      rows(queryRows * group) {
+  lay(isa);
+}
+
+AttentionShape::AttentionShape(KernelSelectBlocksOp op, const Isa &isa)
+    : keys(cast<StateType>(op.getKeys().getType())), values(keys),
+      heads(static_cast<int64_t>(op.getHeads())), group(heads / keys.heads),
+      queryElement(getElementTypeOrSelf(op.getQuery().getType())),
+      resultElement(queryElement), keepsLse(false),
+      scale(op.getScale().convertToDouble()), rows(group) {
+  lay(isa);
+}
+
+void AttentionShape::lay(const Isa &isa) {
+  keyDot = isa.bf16Dot && keys.isPaired();
+  valueDot = isa.bf16Dot && values.isPaired();
+  keySteps = keys.isPaired() ? llvm::divideCeil(keys.dims, 2) : keys.dims;
+  valueVectors = llvm::divideCeil(values.dims, kLanes);
   // A line more than a power of two, so that rows do not share cache sets.
   queryStride = keys.padded * queryBytes() + 64;
   scoreStride = kSplitPositions * 4 + 64;
   outStride = values.padded * 4 + 64;
-  int64_t next = 0;
-  auto place = [&](int64_t bytes) {
-    int64_t at = next;
-    next = llvm::alignTo(next + bytes, 64);
-    return at;
-  };
   queryAt = place(rows * queryStride);
   scoreAt = place(rows * scoreStride);
   outAt = place(rows * outStride);
@@ -52,7 +68,6 @@ AttentionShape::AttentionShape(KernelAttentionOp op, const Isa &isa,
   sumAt = place(rows * 4);
   oldScaleAt = place(rows * 4);
   newScaleAt = place(rows * 4);
-  scratchBytes = next;
 }
 
 //===----------------------------------------------------------------------===//
@@ -77,35 +92,22 @@ void ds::cpu::forRowBlocks(KernelBuilder &b, const AttentionShape &shape,
 }
 
 namespace {
-class AttentionEmitter {
+/// Rows that see all positions up to their own.
+class CausalEmitter : public AttentionEmitter {
 public:
-  AttentionEmitter(KernelBuilder &b, const AttentionShape &shape, Value args,
-                   Value scratch)
-      : b(b), shape(shape), query(b.arg(args, 0)), result(b.arg(args, 4)) {
-    if (shape.keepsLse)
-      lse = b.arg(args, 5);
-    tile.scratch = scratch;
+  CausalEmitter(KernelBuilder &b, const AttentionShape &shape, Value args,
+                Value scratch)
+      : AttentionEmitter(b, shape, scratch) {
+    query = b.arg(args, 0);
     tile.keyState = b.arg(args, 1);
     tile.valueState = b.arg(args, 2);
     tile.seq = b.arg(args, 3);
+    result = b.arg(args, 4);
+    if (shape.keepsLse)
+      lse = b.arg(args, 5);
   }
 
   void emit(Value index, Value queryTiles);
-
-private:
-  KernelBuilder &b;
-  const AttentionShape &shape;
-  Value query, result, lse;
-  Value firstRow; ///< Of the query tile, in the step.
-  AttentionTile tile;
-
-  void locate(Value index, Value queryTiles);
-  void packQueries();
-  void forRows(function_ref<void(Value row, Value token, Value head)> body);
-  void clearResults();
-  void emitSplit(bool single);
-  void storeResults();
-  void storeLse();
 };
 } // namespace
 
@@ -121,7 +123,6 @@ void AttentionEmitter::locate(Value index, Value queryTiles) {
       b.at(b.seqField(tile.seq, kSeqPosition), b.mul(firstRow, 4)));
 }
 
-/// Calls `body` with every row, the token's row in the step and the head.
 void AttentionEmitter::forRows(
     function_ref<void(Value row, Value token, Value head)> body) {
   b.loop(b.c(0), tile.rows, 1, [&](Value row) {
@@ -132,7 +133,6 @@ void AttentionEmitter::forRows(
   });
 }
 
-/// Copies the tile's queries to scratch, padded with zeros.
 void AttentionEmitter::packQueries() {
   int64_t size = getElementBytes(shape.queryElement);
   int64_t into = shape.queryBytes();
@@ -177,6 +177,11 @@ void AttentionEmitter::storeResults() {
     Value sum = b.splat(
         b.load(b.f32(), b.at(b.at(tile.scratch, shape.sumAt),
                              b.mul(row, 4))));
+    if (tile.source) { // A row that sees nothing gets zero.
+      Value isNone = arith::CmpFOp::create(
+          b.builder, b.loc, arith::CmpFPredicate::OEQ, sum, b.zero());
+      sum = b.select(isNone, b.vf(1), sum);
+    }
     Value to = b.at(result, b.mul(b.add(b.mul(token, shape.heads), head),
                                   dims * size));
     for (int64_t v = 0; v < shape.valueVectors; ++v) {
@@ -202,7 +207,7 @@ void AttentionEmitter::storeLse() {
   });
 }
 
-void AttentionEmitter::emit(Value index, Value queryTiles) {
+void CausalEmitter::emit(Value index, Value queryTiles) {
   locate(index, queryTiles);
   packQueries();
   clearResults();
@@ -240,7 +245,7 @@ void ds::cpu::emitAttention(KernelAttentionOp op, ModuleOp module,
   buildKernel(module, op.getSymName(), isa, op.getLoc(),
               [&](KernelBuilder &b, Value args, Value dims, Value tile,
                   Value scratch) {
-                AttentionEmitter emitter(b, shape, args, scratch);
+                CausalEmitter emitter(b, shape, args, scratch);
                 emitter.emit(tile, b.dim(dims, kDimQ));
               });
 }

@@ -25,6 +25,8 @@ static void prefetchLines(KernelBuilder &b, Value pointer, int64_t count) {
 /// Returns the address of head `tile.head` in the page of `position`.
 static Value getHead(KernelBuilder &b, const StateLayout &layout,
                      const AttentionTile &tile, Value state, Value position) {
+  if (tile.source)
+    return tile.source->getHead(layout, tile, state, position);
   Value page = getPage(b, layout, tile.seq, state, tile.sequence, position);
   return b.at(page, b.mul(tile.head, layout.headBytes()));
 }

@@ -33,10 +33,15 @@ private:
   Value row, scores;
   Value visible; ///< Positions of the split that the row sees.
   Value whole;   ///< The same, rounded down to whole vectors.
+  Value first;   ///< The first that it sees, null for the split's.
+  Value start;   ///< The same, rounded down to whole vectors.
 
   Value none() { return b.vf(-std::numeric_limits<double>::infinity()); }
   Value loadScores(Value position) {
-    return b.load(b.vec(b.f32()), b.at(scores, b.mul(position, 4)));
+    Value loaded = b.load(b.vec(b.f32()), b.at(scores, b.mul(position, 4)));
+    if (!first)
+      return loaded;
+    return b.select(b.laneMask(b.sub(first, position)), none(), loaded);
   }
   /// Scores of the last, partly visible vector; -inf beyond.
   Value loadLast() {
@@ -56,6 +61,13 @@ private:
 } // namespace
 
 void RowSoftmax::findVisible() {
+  start = b.c(0);
+  if (tile.source) {
+    std::tie(first, visible) = tile.source->getVisible(tile, row);
+    start = b.mul(b.div(first, kLanes), kLanes);
+    whole = b.mul(b.div(visible, kLanes), kLanes);
+    return;
+  }
   Value end = b.add(tile.firstPosition,
                     b.add(b.div(row, shape.group), b.c(1)));
   visible = b.max(b.c(0), b.min(b.sub(end, tile.begin), tile.positions));
@@ -64,7 +76,7 @@ void RowSoftmax::findVisible() {
 
 /// The largest visible score, -inf when there is none.
 Value RowSoftmax::emitMax() {
-  Value largest = b.loop(b.c(0), whole, kLanes, none(),
+  Value largest = b.loop(start, whole, kLanes, none(),
                          [&](Value position, ValueRange carried) {
                            return SmallVector<Value>{
                                b.maxf(carried[0], loadScores(position))};
@@ -102,7 +114,10 @@ Value RowSoftmax::emitExp(Value largest) {
     storeProbabilities(value, position);
     return SmallVector<Value>{b.addf(sum, value)};
   };
-  Value sum = b.loop(b.c(0), whole, kLanes, b.zero(),
+  if (first)
+    b.loop(b.c(0), start, kLanes,
+           [&](Value position) { storeProbabilities(b.zero(), position); });
+  Value sum = b.loop(start, whole, kLanes, b.zero(),
                      [&](Value position, ValueRange carried) {
                        return take(position, loadScores(position),
                                    carried[0]);
@@ -124,13 +139,20 @@ Value RowSoftmax::emitExp(Value largest) {
 
 /// m' = max(m, ms), l' = l exp(m - m') + ls exp(ms - m').
 void RowSoftmax::emitMerge(Value largest, Value sum) {
-  auto first = [&](Value vector) {
+  auto take = [&](Value vector) {
     return Value(vector::ExtractOp::create(b.builder, b.loc, vector, 0));
   };
   Value old = b.load(b.f32(), stat(shape.maxAt));
   Value fresh = b.maxf(old, largest);
-  Value oldScale = first(b.exp(b.splat(b.subf(old, fresh))));
-  Value newScale = first(b.exp(b.splat(b.subf(largest, fresh))));
+  Value offset = fresh;
+  if (tile.source) { // A row that has seen nothing yet.
+    Value isNone = arith::CmpFOp::create(
+        b.builder, b.loc, arith::CmpFPredicate::OEQ, fresh,
+        b.cf(-std::numeric_limits<double>::infinity()));
+    offset = b.select(isNone, b.cf(0), fresh);
+  }
+  Value oldScale = take(b.exp(b.splat(b.subf(old, offset))));
+  Value newScale = take(b.exp(b.splat(b.subf(largest, offset))));
   Value total = b.addf(
       b.mulf(b.load(b.f32(), stat(shape.sumAt)), oldScale),
       b.mulf(sum, newScale));

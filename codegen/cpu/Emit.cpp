@@ -1,4 +1,5 @@
 //===- Emit.cpp - Emits every kernel of a module --------------------------===//
+#include "codegen/cpu/Heads.h"
 #include "codegen/cpu/Kernels.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -81,11 +82,17 @@ EmittedKernels ds::cpu::emitKernels(ModuleOp source,
   EmittedKernels result;
   result.limits.mutateReductions = mutateReductions;
   SmallVector<Operation *> kernels = collectKernels(source);
-  SmallVector<KernelAttentionOp> attention;
+  SmallVector<int64_t> groups;
+  auto add = [&](auto op) {
+    StateLayout keys(cast<StateType>(op.getKeys().getType()));
+    groups.push_back(static_cast<int64_t>(op.getHeads()) / keys.heads);
+  };
   for (Operation *kernel : kernels)
     if (auto op = dyn_cast<KernelAttentionOp>(kernel))
-      attention.push_back(op);
-  result.limits.queryRows = chooseQueryRows(attention);
+      add(op);
+    else if (auto sparse = dyn_cast<KernelSparseAttentionOp>(kernel))
+      add(sparse);
+  result.limits.queryRows = chooseQueryRows(groups);
   source.getContext()
       ->loadDialect<arith::ArithDialect, func::FuncDialect, math::MathDialect,
                     scf::SCFDialect, vector::VectorDialect,

@@ -44,8 +44,9 @@ void emitAttentionBackwardQuery(KernelAttentionBackwardQueryOp op,
 void emitAttentionBackwardKeys(KernelAttentionBackwardKeysOp op,
                                ModuleOp module, const Isa &isa,
                                KernelLimits &limits);
-/// Rows of a query tile that suit all attention kernels of the model.
-int64_t chooseQueryRows(ArrayRef<KernelAttentionOp> ops);
+/// Rows of a query tile that suit all attention kernels of the model; `groups`
+/// are query heads to a key head.
+int64_t chooseQueryRows(ArrayRef<int64_t> groups);
 // Row.cpp.
 void emitRow(KernelRowOp op, ModuleOp module, const Isa &isa,
              KernelLimits &limits);

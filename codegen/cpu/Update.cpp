@@ -93,7 +93,7 @@ public:
         scratch(scratch), packed(b.arg(args, 4)),
         element(typeOf(op.getPacked()).getElementType()),
         rows(typeOf(op.getPacked()).getDimSize(0)),
-        columns(typeOf(op.getPacked()).getDimSize(1)),
+        columns(typeOf(op.getPacked()).getShape().back()),
         padded(llvm::alignTo(columns, 32)), size(getElementBytes(element)) {}
 
   void emit();
@@ -270,7 +270,7 @@ void ds::cpu::emitSquareSum(KernelSquareSumOp op, ModuleOp module,
                               b.sub(b.dim(dims, kDimT), first));
           sum = sumSquares(b, b.at(gradient, b.mul(first, 4)), count);
         } else {
-          int64_t padded = llvm::alignTo(type.getDimSize(1), 32);
+          int64_t padded = llvm::alignTo(type.getShape().back(), 32);
           Value from = b.at(gradient, b.mul(tile, kTileRows * padded * 4));
           sum = b.loop(b.c(0), b.c(kTileRows), 1, b.zero(),
                        [&](Value row, ValueRange carried) {
