@@ -14,7 +14,7 @@ static LogicalResult verifyHeads(Operation *op, int64_t width, int64_t heads,
   if (heads <= 0 || width % heads)
     return op->emitOpError() << "expects columns (" << width
                              << ") to be a multiple of heads (" << heads << ")";
-  if (rope && rope.getDims() > width / heads)
+  if (rope && rope.getFirst() + rope.getDims() > width / heads)
     return op->emitOpError()
            << "expects rotated dims (" << rope.getDims()
            << ") to fit a head of " << width / heads << " columns";
@@ -76,6 +76,23 @@ static LogicalResult verifyKeyValue(Operation *op, StateType keys,
   return success();
 }
 
+/// The type of what attention reads as values: of a prefix, columns of the
+/// keys.
+static FailureOr<StateType> getReadValues(Operation *op, Value keys,
+                                          Value values,
+                                          std::optional<uint64_t> prefix) {
+  auto type = cast<StateType>(values.getType());
+  if (!prefix)
+    return type;
+  auto columns = static_cast<int64_t>(*prefix);
+  if (keys != values || type.getShape().size() != 2 ||
+      type.getShape()[0] != 1 || columns < 1 || columns > type.getShape()[1])
+    return op->emitOpError() << "expects a prefix of the keys of one head, "
+                             << "which are the values";
+  return StateType::get(op->getContext(), {1, columns}, type.getElementType(),
+                        1, 1);
+}
+
 static LogicalResult verifyAttend(Operation *op, Value query, StateType keys,
                                   StateType values, Value result,
                                   int64_t heads) {
@@ -103,8 +120,11 @@ static LogicalResult verifyStatistic(Operation *op, StringRef name,
 }
 
 LogicalResult AttendOp::verify() {
-  if (failed(verifyAttend(*this, getQuery(), getKeys().getType(),
-                          getValues().getType(), getResult(), getHeads())))
+  FailureOr<StateType> values =
+      getReadValues(*this, getKeys(), getValues(), getPrefix());
+  if (failed(values) ||
+      failed(verifyAttend(*this, getQuery(), getKeys().getType(), *values,
+                          getResult(), getHeads())))
     return failure();
   if (!getLse())
     return success();
@@ -171,8 +191,11 @@ LogicalResult RopeAppendOp::verify() {
 }
 
 LogicalResult KernelAttentionOp::verify() {
-  if (failed(verifyAttend(*this, getQuery(), getKeys().getType(),
-                          getValues().getType(), getResult(), getHeads())))
+  FailureOr<StateType> values =
+      getReadValues(*this, getKeys(), getValues(), getPrefix());
+  if (failed(values) ||
+      failed(verifyAttend(*this, getQuery(), getKeys().getType(), *values,
+                          getResult(), getHeads())))
     return failure();
   if (!getLse())
     return success();

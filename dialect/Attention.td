@@ -56,6 +56,9 @@ def AttendOp : Ds_Op<"attend", [Pure,
     the element type of the values before they meet them. The second result,
     if it is asked for, is the logarithm of the sum of the exponentials of each
     head's scores, which the gradient needs.
+
+    With `prefix`, keys and values are the same state, of one key head, and the
+    values are the first `prefix` columns of the keys.
     Vaswani et al., arXiv 1706.03762, eq. 1; grouped: arXiv 2305.13245.
 
     ```mlir
@@ -66,10 +69,11 @@ def AttendOp : Ds_Op<"attend", [Pure,
   }];
   let arguments = (ins Ds_Matrix:$query, Ds_StateType:$keys,
                        Ds_StateType:$values, Ds_SeqType:$seq, I64Attr:$heads,
-                       F64Attr:$scale);
+                       F64Attr:$scale, OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$result, Optional<Ds_Matrix>:$lse);
   let assemblyFormat = [{
-    $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale attr-dict
+    $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale
+    (`prefix` $prefix^)? attr-dict
     `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
     type($result) (`,` type($lse)^)?
   }];
@@ -77,7 +81,7 @@ def AttendOp : Ds_Op<"attend", [Pure,
       "::mlir::Value":$keys, "::mlir::Value":$values, "::mlir::Value":$seq,
       "::mlir::IntegerAttr":$heads, "::mlir::FloatAttr":$scale), [{
     build($_builder, $_state, result, ::mlir::Type(), query, keys, values, seq,
-          heads, scale);
+          heads, scale, ::mlir::IntegerAttr());
   }]>];
   let hasVerifier = 1;
 }

@@ -80,6 +80,9 @@ constexpr int64_t kSplitPositions = 512;
 /// the published checkpoints' rope_type.
 llvm::SmallVector<double> getRopeFrequencies(RopeAttr rope);
 
+/// Returns what cos and sin are multiplied by, 1 but for "yarn".
+double getRopeGain(RopeAttr rope);
+
 /// Registers ds and the dialects that its modules go through.
 void registerToolDialects(DialectRegistry &registry);
 
@@ -101,6 +104,9 @@ LogicalResult verifyLinear(Operation *op, ValueRange states);
 /// Returns the memory that gathers the gradient of `weight`, or null if it is no
 /// weight or a frozen one.
 Value getGradientMemory(OpBuilder &builder, Value weight);
+
+/// Returns the symbol of the rows of sequences, or of a view of them.
+llvm::StringRef getSeqRows(Value seq);
 
 /// Takes `count` columns of a matrix from `first` on.
 Value sliceColumns(OpBuilder &builder, Location loc, Value matrix,

@@ -79,7 +79,7 @@ static LogicalResult verifyInput(Operation *op, Value input, Value result) {
 }
 
 /// Returns the symbol of the rows of a view of the sequences.
-static StringRef getSeqRows(Value seq) {
+StringRef ds::getSeqRows(Value seq) {
   auto view = seq.getDefiningOp<ViewSeqOp>();
   if (!view)
     return "T";
@@ -333,7 +333,8 @@ static LogicalResult verifySegment(KernelHeadsOp op, SegmentAttr segment,
       segment.getDim() <= 0 || segment.getBegin() + width > columns)
     return op.emitOpError() << "expects segment " << segment
                             << " to lie within " << columns << " columns";
-  if (segment.getRotate() && op.getRope().getDims() > segment.getDim())
+  if (segment.getRotate() &&
+      op.getRope().getFirst() + op.getRope().getDims() > segment.getDim())
     return op.emitOpError()
            << "expects rotated dims (" << op.getRope().getDims()
            << ") to fit segment " << segment;

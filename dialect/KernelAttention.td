@@ -8,7 +8,8 @@ def KernelAttentionOp : Ds_KernelOp<"attention", [Pure,
   let summary = "Attention over paged state";
   let description = [{
     As `ds.attend`. `lse`, [T, heads] in f32, is the logarithm of the sum of
-    the exponentials of a query's scaled scores, which the backward reads.
+    the exponentials of a query's scaled scores, which the backward reads. With
+    `prefix`, the values are columns of the keys, which both operands are.
 
     ```mlir
     %y, %lse = ds.kernel.attention @attend %q, %k, %v, %s heads 8 scale 0.353
@@ -18,11 +19,12 @@ def KernelAttentionOp : Ds_KernelOp<"attention", [Pure,
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$query,
                        Ds_StateType:$keys, Ds_StateType:$values,
-                       Ds_SeqType:$seq, I64Attr:$heads, F64Attr:$scale);
+                       Ds_SeqType:$seq, I64Attr:$heads, F64Attr:$scale,
+                       OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$result, Optional<Ds_Matrix>:$lse);
   let assemblyFormat = [{
     $sym_name $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale
-    attr-dict `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
+    (`prefix` $prefix^)? attr-dict `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
     type($result) (`,` type($lse)^)?
   }];
 }

@@ -121,17 +121,25 @@ def Ds_RopeAttr : Ds_Attr<"Rope", "rope"> {
     Pair i of `dims` / 2 turns by position x theta^(-2i / dims), changed by
     `scaling` as the checkpoints' `rope_scaling` says: empty, or
     `{type = "linear", factor}`, or `{type = "llama3", factor,
-    low_freq_factor, high_freq_factor, original_max_position_embeddings}`.
-    With `half_split`, pair i is columns (i, i + dims / 2); with
+    low_freq_factor, high_freq_factor, original_max_position_embeddings}`, or
+    `{type = "yarn", factor, original_max_position_embeddings}` with `beta_fast`
+    and `beta_slow` (32 and 1 if they are not there), and `mscale` and
+    `mscale_all_dim`, whose ratio stretches cos and sin. The `dims` columns of a
+    head begin at `first`. With `half_split`, pair i is columns (i, i + dims / 2); with
     `interleaved`, columns (2i, 2i + 1).
   }];
   let parameters = (ins EnumParameter<Ds_RopeLayout>:$layout,
                         "int64_t":$dims, "::mlir::FloatAttr":$theta,
-                        OptionalParameter<"::mlir::DictionaryAttr">:$scaling);
+                        OptionalParameter<"::mlir::DictionaryAttr">:$scaling,
+                        DefaultValuedParameter<"int64_t", "0">:$first);
   let assemblyFormat = [{
     `<` $layout `,` `dims` `=` $dims `,` `theta` `=` $theta
-    (`,` `scaling` `=` $scaling^)? `>`
+    (`,` `first` `=` $first^)? (`,` `scaling` `=` $scaling^)? `>`
   }];
+  let builders = [AttrBuilder<(ins "RopeLayout":$layout, "int64_t":$dims,
+      "::mlir::FloatAttr":$theta, "::mlir::DictionaryAttr":$scaling), [{
+    return $_get($_ctxt, layout, dims, theta, scaling, 0);
+  }]>];
   let genVerifyDecl = 1;
 }
 #endif

@@ -220,11 +220,12 @@ struct Weight : ItemBase<Item::Weight> {
   Ident tied;                    ///< The other weight that it is.
 };
 
-/// `state name : [Hk, Dh]`.
+/// `state name : [Hk, Dh]` or `state name : [Hk, Dh] every d`.
 struct State : ItemBase<Item::State> {
   using ItemBase::ItemBase;
   Ident name;
   TypeExpr type;
+  ExprPtr stride; ///< Or null.
 };
 
 /// `use name = Module(args) "label"` or, for a stack of layers,

@@ -150,6 +150,11 @@ void Dumper::dumpDecl(const Item &item) {
     --level;
   } else if (auto *state = llvm::dyn_cast<State>(&item)) {
     node("state " + state->name.name + ": " + spell(state->type), state->loc);
+    if (state->stride) {
+      ++level;
+      child(state->stride);
+      --level;
+    }
   } else if (auto *input = llvm::dyn_cast<Input>(&item)) {
     node("input " + input->name.name + ": " + spell(input->type), input->loc);
   } else if (auto *use = llvm::dyn_cast<Use>(&item)) {

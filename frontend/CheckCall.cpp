@@ -15,6 +15,8 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
   }
   auto *name = llvm::dyn_cast<NameExpr>(callee);
   bool isIndexed = callee != call.callee.get();
+  if (name && !isIndexed && isConstFunction(name->text))
+    return {checkConstFunction(call, scope)};
   if (name && !isIndexed)
     if (const OpInfo *op = findOp(name->text, getOpSet()))
       return {checkOp(call, *op, scope)};
@@ -51,6 +53,18 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
     return {DslType()};
   }
   return checkPart(call, *symbol->type.part, scope);
+}
+
+/// A function of one number of the configuration.
+DslType Checker::checkConstFunction(const CallExpr &call, Scope &scope) {
+  if (call.args.size() != 1 || call.args[0].name) {
+    diag.error(call.loc, "expects one number for '" + spell(*call.callee) + "'");
+    return {};
+  }
+  const Expr &argument = *call.args[0].value;
+  DslType type = checkExpr(argument, scope);
+  return type.isNumber() ? DslType(DslType::Float)
+                         : mismatch(argument, "a number", type);
 }
 
 //===----------------------------------------------------------------------===//

@@ -249,6 +249,8 @@ void Checker::checkState(const State &state, Scope &scope) {
     diag.error(state.type.loc, "expects a state of the compute type");
   if (!symbol.type.isInvalid())
     symbol.type.kind = DslType::State;
+  if (state.stride)
+    checkInt(*state.stride, scope);
   declare(scope, state.name, symbol);
 }
 

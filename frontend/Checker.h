@@ -133,6 +133,7 @@ private:
 
   // CheckCall.cpp.
   std::vector<DslType> checkCall(const ast::CallExpr &call, Scope &scope);
+  DslType checkConstFunction(const ast::CallExpr &call, Scope &scope);
   DslType checkOp(const ast::CallExpr &call, const OpInfo &op, Scope &scope);
   bool checkOperands(const ast::CallExpr &call, const OpInfo &op, Scope &scope,
                      CheckCall &checked);

@@ -124,6 +124,9 @@ void Evaluator::collectUses(const Expr &expr, const ConstScope &scope,
   } else if (auto *binary = llvm::dyn_cast<BinaryExpr>(&expr)) {
     collectUses(*binary->left, scope, uses);
     collectUses(*binary->right, scope, uses);
+  } else if (auto *call = llvm::dyn_cast<CallExpr>(&expr)) {
+    for (const Argument &argument : call->args)
+      collectUses(*argument.value, scope, uses);
   }
 }
 
@@ -190,11 +193,32 @@ ConstValue Evaluator::eval(const Expr &expr, const ConstScope &scope) {
     return evalUnary(llvm::cast<UnaryExpr>(expr), scope);
   case Expr::Binary:
     return evalBinary(llvm::cast<BinaryExpr>(expr), scope);
-  case Expr::Index:
   case Expr::Call:
+    return evalCall(llvm::cast<CallExpr>(expr), scope);
+  case Expr::Index:
     return ConstValue();
   }
   return ConstValue();
+}
+
+bool ds::isConstFunction(StringRef name) { return name == "ln"; }
+
+/// ln(x).
+ConstValue Evaluator::evalCall(const CallExpr &expr, const ConstScope &scope) {
+  auto *name = llvm::dyn_cast<NameExpr>(expr.callee.get());
+  if (!name || !isConstFunction(name->text) || expr.args.size() != 1)
+    return ConstValue();
+  const Expr &argument = *expr.args[0].value;
+  ConstValue value = eval(argument, scope);
+  if (value.isNull())
+    return fail(argument, scope,
+                "expects '" + spell(argument) + "' not to be null");
+  if (!value.isNumber())
+    return ConstValue();
+  if (!(value.number > 0))
+    return fail(argument, scope, "expects '" + spell(argument) +
+                                     "' to be positive, got " + value.str());
+  return ConstValue::of(std::log(value.number));
 }
 
 ConstValue Evaluator::evalUnary(const UnaryExpr &expr,

@@ -63,6 +63,9 @@ struct ConstScope {
   const ConstValue *find(llvm::StringRef name) const;
 };
 
+/// Whether `name` is a function of numbers of the configuration.
+bool isConstFunction(llvm::StringRef name);
+
 /// Evaluates expressions without tensors. Mistakes that the numbers of
 /// config.json cause are reported in the text, with notes at the numbers.
 class Evaluator {
@@ -82,6 +85,7 @@ public:
                    std::vector<Use> &uses);
 
 private:
+  ConstValue evalCall(const ast::CallExpr &expr, const ConstScope &scope);
   ConstValue evalUnary(const ast::UnaryExpr &expr, const ConstScope &scope);
   ConstValue evalBinary(const ast::BinaryExpr &expr, const ConstScope &scope);
   ConstValue evalInts(const ast::BinaryExpr &expr, const ConstScope &scope,

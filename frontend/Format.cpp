@@ -192,7 +192,10 @@ static Row getRow(const Item &item) {
     return getWeightRow(llvm::cast<Weight>(item));
   case Item::State: {
     const auto &state = llvm::cast<State>(item);
-    return {"state " + state.name.name.str(), ": " + spell(state.type)};
+    std::string every =
+        state.stride ? " every " + spell(*state.stride) : std::string();
+    return {"state " + state.name.name.str(),
+            ": " + spell(state.type) + every};
   }
   case Item::Input: {
     const auto &input = llvm::cast<Input>(item);

@@ -123,7 +123,11 @@ bool Generator::isConst(const Expr &expr, Env &env) {
     return isConst(*unary->operand, env);
   if (auto *binary = llvm::dyn_cast<BinaryExpr>(&expr))
     return isConst(*binary->left, env) && isConst(*binary->right, env);
-  return expr.kind != Expr::Call;
+  if (auto *call = llvm::dyn_cast<CallExpr>(&expr)) {
+    auto *name = llvm::dyn_cast<NameExpr>(call->callee.get());
+    return name && isConstFunction(name->text);
+  }
+  return true;
 }
 
 mlir::Value Generator::evaluate(const Expr &expr, Env &env) {

@@ -274,6 +274,21 @@ bool Instantiator::addState(Instance &instance, const State &decl) {
   state->name = instance.path + decl.name.name.str();
   if (!evalDims(decl.type, instance.scope, state->dims))
     return false;
+  if (decl.stride) {
+    std::optional<int64_t> stride =
+        evaluator.evalInt(*decl.stride, instance.scope);
+    if (!stride)
+      return false;
+    if (*stride < 1 || 32 % *stride != 0) {
+      diag.error(decl.stride->loc,
+                 "expects a state to keep values every 1, 2, 4, 8, 16 or 32 "
+                 "tokens, got " +
+                     Twine(*stride));
+      evaluator.noteOrigins(*decl.stride, instance.scope);
+      return false;
+    }
+    state->stride = *stride;
+  }
   instance.states.push_back(std::move(state));
   return true;
 }

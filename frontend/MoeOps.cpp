@@ -250,6 +250,54 @@ static mlir::Value buildConcat(BuildCall &call) {
       call.args);
 }
 
+//===----------------------------------------------------------------------===//
+// Latent attention
+//===----------------------------------------------------------------------===//
+
+static DslType checkMlaAttend(CheckCall &call) {
+  const DslType &latents = call.args[1], &projection = call.args[2];
+  Dim heads = call.keywords["heads"].dim, nope = call.keywords["nope"].dim;
+  Dim value = call.keywords["value"].dim;
+  if (projection.dims.size() != 2 ||
+      projection.dims[0] != heads * (nope + value)) {
+    call.fail(2, "a weight [" + (heads * (nope + value)).str() + ", rank]");
+    return {};
+  }
+  if (latents.dims.size() != 2 || latents.dims[0] != Dim::constant(1)) {
+    call.fail(1, "a state [1, rank + rotated columns]");
+    return {};
+  }
+  Dim rope = latents.dims[1] + -projection.dims[1];
+  if (!call.expectArg(
+          0, DslType::tensor({Dim::name("T"), heads * (nope + rope)})))
+    return {};
+  return DslType::tensor({Dim::name("T"), heads * value});
+}
+
+static mlir::Value buildMlaAttend(BuildCall &call) {
+  int64_t heads = call.keywords["heads"].integer;
+  int64_t nope = call.keywords["nope"].integer;
+  int64_t value = call.keywords["value"].integer;
+  int64_t rank = getColumns(call.args[2]);
+  int64_t rope =
+      mlir::cast<StateType>(call.args[1].getType()).getWidth() - rank;
+  for (auto [name, number] : {std::pair("heads", heads), {"nope", nope},
+                              {"value", value}})
+    if (number < 1)
+      return call.fail(name, "expects " + Twine(name) + " to be positive, got " +
+                                 Twine(number));
+  if (rope < 1)
+    return call.fail("heads", "expects what is kept to be wider than the "
+                              "projection's " +
+                                  Twine(rank) + " columns");
+  return MlaAttendOp::create(
+      call.builder, call.loc, getMatrix(heads * value, call.compute),
+      call.args[0], call.args[1], call.args[2], call.args[3],
+      LatentHeadsAttr::get(call.builder.getContext(), heads, nope, value, rank,
+                           rope),
+      call.builder.getF64FloatAttr(call.keywords["scale"].number));
+}
+
 void ds::addMoeOps(std::vector<OpInfo> &ops) {
   using T = DslType;
   ops.push_back(
@@ -288,6 +336,17 @@ void ds::addMoeOps(std::vector<OpInfo> &ops) {
                  {},
                  checkCombine,
                  buildCombine});
+  ops.push_back({"mla_attend",
+                 {{"query", T::Tensor},
+                  {"latents", T::State},
+                  {"projection", T::Weight},
+                  {"sequences", T::Seq}},
+                 {{"heads", T::Int},
+                  {"nope", T::Int},
+                  {"value", T::Int},
+                  {"scale", T::Float}},
+                 checkMlaAttend,
+                 buildMlaAttend});
   ops.push_back({"columns",
                  {{"input", T::Tensor}},
                  {{"first", T::Int}, {"count", T::Int}},

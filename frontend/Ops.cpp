@@ -225,8 +225,10 @@ static RopeAttr getRope(BuildCall &call, int64_t dims) {
                                           message = diagnostic.str();
                                           return mlir::success();
                                         });
+  int64_t first =
+      call.keywords.count("first") ? call.keywords["first"].integer : 0;
   auto rope = RopeAttr::getChecked(emitError, call.builder.getContext(), layout,
-                                   dims, theta, scaling);
+                                   dims, theta, scaling, first);
   if (!rope)
     call.fail("scaling", message);
   return rope;
@@ -242,6 +244,13 @@ static mlir::Value buildRope(BuildCall &call) {
   int64_t dims = columns / heads;
   if (call.keywords.count("dims"))
     dims = call.keywords["dims"].integer;
+  if (call.keywords.count("first") &&
+      call.keywords["first"].integer + dims > columns / heads)
+    return call.fail("first", "expects the rotated columns of a head, " +
+                                  Twine(dims) + " from " +
+                                  call.keywords["first"].str() +
+                                  " on, to be among its " +
+                                  Twine(columns / heads));
   if (dims <= 0 || dims % 2 || dims > columns / heads)
     return call.fail("dims", "expects the rotated columns of a head (" +
                                  Twine(dims) + ") to be even and at most " +
@@ -294,7 +303,8 @@ static mlir::Value buildAttend(BuildCall &call) {
       call.builder, call.loc, type, /*lse=*/mlir::Type(), call.args[0],
       call.args[1], call.args[2], call.args[3],
       call.builder.getI64IntegerAttr(heads),
-      call.builder.getF64FloatAttr(call.keywords["scale"].number));
+      call.builder.getF64FloatAttr(call.keywords["scale"].number),
+      mlir::IntegerAttr());
   return attend.getResult();
 }
 
@@ -335,6 +345,7 @@ static const std::vector<OpInfo> &getModuleOps() {
        {{"input", T::Tensor}, {"sequences", T::Seq}},
        {{"heads", T::Int},
         {"dims", T::Int, true},
+        {"first", T::Int, true},
         {"theta", T::Float},
         {"scaling", T::Record, true},
         {"layout", T::String, true}},
@@ -356,6 +367,7 @@ static const std::vector<OpInfo> &getModuleOps() {
        buildAttend},
     };
     addMoeOps(all);
+    addNsaOps(all);
     return all;
   }();
   return ops;

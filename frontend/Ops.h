@@ -77,6 +77,8 @@ const std::vector<OpInfo> &getObjectiveOps();
 
 /// Adds routers, experts and what takes columns apart (MoeOps.cpp).
 void addMoeOps(std::vector<OpInfo> &ops);
+/// Adds native sparse attention (NsaOps.cpp).
+void addNsaOps(std::vector<OpInfo> &ops);
 
 /// `f32[Tout, 1]`: one value for each row with a target.
 DslType getRowType();

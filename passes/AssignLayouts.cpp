@@ -31,7 +31,7 @@ static std::optional<WeightLayout> getWanted(OpOperand &use) {
     return panel(head.getInput());
   if (isa<RmsNormOp, RmsNormBackwardOp, TopKOp>(op))
     return WeightLayout::VectorF32;
-  if (isa<EmbeddingOp>(op))
+  if (isa<EmbeddingOp, GatherBlocksOp>(op))
     return WeightLayout::Raw;
   return std::nullopt;
 }

@@ -232,9 +232,10 @@ void CheckpointActivations::dropUnkept(func::FuncOp forward) {
     } else if (auto attend = dyn_cast<AttendOp>(op);
                attend && attend.getLse() && attend.getLse().use_empty()) {
       auto plain = AttendOp::create(
-          builder, op->getLoc(), attend.getResult().getType(),
+          builder, op->getLoc(), attend.getResult().getType(), Type(),
           attend.getQuery(), attend.getKeys(), attend.getValues(),
-          attend.getSeq(), attend.getHeadsAttr(), attend.getScaleAttr());
+          attend.getSeq(), attend.getHeadsAttr(), attend.getScaleAttr(),
+          attend.getPrefixAttr());
       attend.getResult().replaceAllUsesWith(plain.getResult());
       op->erase();
     }

@@ -63,7 +63,7 @@ void AnglesTable::collect(func::FuncOp function) {
       ropes.insert({rope.getRope(), {}});
     else if (auto rope = dyn_cast<RopeAppendOp>(op))
       ropes.insert({rope.getRope(), {}});
-    moves |= isa<AppendOp, tensor::ExtractSliceOp>(op);
+    moves |= isa<AppendOp, ExpandKeysOp, tensor::ExtractSliceOp>(op);
   });
   if (ropes.empty() && moves && getSeqArgument(function))
     ropes.insert({getAnyRope(function.getContext()), {}});
@@ -128,10 +128,14 @@ static Columns findColumns(Value value) {
 /// Returns whether attention reads `state` as keys. A state that no attention
 /// reads is kept as values, whose rows lie together.
 static SegmentDest findView(Value state) {
-  for (OpOperand &use : state.getUses())
+  for (OpOperand &use : state.getUses()) {
     if (auto attend = dyn_cast<AttendOp>(use.getOwner()))
       if (attend.getKeys() == state)
         return SegmentDest::Key;
+    if (auto sparse = dyn_cast<SparseAttendOp>(use.getOwner()))
+      if (sparse.getKeys() == state)
+        return SegmentDest::Key;
+  }
   return SegmentDest::Value;
 }
 
@@ -143,6 +147,7 @@ public:
 
   void run() {
     forEach<RopeAppendOp>([&](RopeAppendOp op) { form(op); });
+    forEach<ExpandKeysOp>([&](ExpandKeysOp op) { form(op); });
     forEach<ConcatColumnsOp>([&](ConcatColumnsOp op) { form(op); });
     forEach<AppendOp>([&](AppendOp op) { form(op); });
     forEach<RopeOp>([&](RopeOp op) { form(op); });
@@ -178,6 +183,7 @@ private:
   }
 
   void form(RopeAppendOp op);
+  void form(ExpandKeysOp op);
   void form(ConcatColumnsOp op);
   Value createConcat(Operation *op, ValueRange inputs, RopeAttr rope,
                      ArrayRef<Attribute> parts);
@@ -217,6 +223,39 @@ void HeadsFormer::form(RopeAppendOp op) {
   op.getQuery().replaceAllUsesWith(kernel.getResult());
   op.getNewKeys().replaceAllUsesWith(kernel.getNewStates()[0]);
   op.getNewValues().replaceAllUsesWith(kernel.getNewStates()[1]);
+  op.erase();
+}
+
+/// Heads side by side, then put into pages of the step.
+void HeadsFormer::form(ExpandKeysOp op) {
+  OpBuilder builder(op);
+  LatentHeadsAttr heads = op.getHeads();
+  int64_t count = heads.getCount();
+  int64_t rows = cast<RankedTensorType>(op.getExpanded().getType()).getDimSize(1);
+  int64_t stride = heads.getHeadRows(rows), keyRows = heads.getKeyRows(rows);
+  auto piece = [&](int64_t begin, int64_t step, int64_t columns) {
+    return PieceAttr::get(op.getContext(), begin, step, columns);
+  };
+  auto keep = [&](ValueRange inputs, ArrayRef<Attribute> pieces, Value result,
+                  StringRef stem, SegmentDest dest) {
+    auto type = cast<StateType>(result.getType());
+    int64_t columns = type.getShape()[1];
+    auto element = cast<RankedTensorType>(inputs[0].getType()).getElementType();
+    Value joined = KernelJoinHeadsOp::create(
+        builder, op.getLoc(),
+        RankedTensorType::get({ShapedType::kDynamic, count * columns}, element),
+        "join_heads", inputs, count, builder.getArrayAttr(pieces));
+    Value pages = NewStateOp::create(builder, op.getLoc(), type, op.getView());
+    KernelHeadsOp kernel =
+        create(op, stem, joined, op.getView(), {},
+               segment(0, count, columns, false, dest), Type(), pages);
+    result.replaceAllUsesWith(kernel.getNewStates()[0]);
+  };
+  keep({op.getExpanded(), op.getKey()},
+       {piece(0, stride, heads.getNope()), piece(0, 0, heads.getRope())},
+       op.getKeys(), "expand_keys", SegmentDest::Key);
+  keep(op.getExpanded(), piece(keyRows, stride, heads.getValue()),
+       op.getValues(), "expand_values", SegmentDest::Value);
   op.erase();
 }
 

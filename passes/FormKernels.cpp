@@ -6,7 +6,9 @@
 //
 //===----------------------------------------------------------------------===//
 #include "passes/FormHeads.h"
+#include "passes/FormMla.h"
 #include "passes/FormMoe.h"
+#include "passes/FormNsa.h"
 #include "passes/FormTraining.h"
 #include "passes/Passes.h"
 #include "passes/Regions.h"
@@ -201,7 +203,7 @@ struct FormAttention : OpRewritePattern<AttendOp> {
     rewriter.replaceOpWithNewOp<KernelAttentionOp>(
         op, op->getResultTypes(), "attention", op.getQuery(),
         op.getKeys(), op.getValues(), op.getSeq(), op.getHeads(),
-        op.getScale());
+        op.getScale(), op.getPrefixAttr());
     return success();
   }
 };
@@ -259,6 +261,8 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
                  FormElementwise, FormAttention, FormEmbedding>(&getContext());
     addTrainingPatterns(patterns);
     addMoePatterns(patterns);
+    addNsaPatterns(patterns);
+    addMlaPatterns(patterns);
     gathering.add<FormGatherRows, FormFill>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(sinking))) ||
         failed(applyPatternsGreedily(getOperation(), std::move(patterns))) ||
@@ -274,7 +278,7 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
     if (isa<KernelInterface>(op))
       return WalkResult::skip();
     if (isa<ModuleOp, func::FuncOp, func::ReturnOp, WeightOp, GetWeightOp,
-            RunOp, RunRowsOp, ViewSeqOp, RowInputOp, GetGradientOp, GetCopyOp, GetHyperOp,
+            RunOp, RunRowsOp, ViewSeqOp, NewStateOp, RowInputOp, GetGradientOp, GetCopyOp, GetHyperOp,
             GetPartialsOp>(op))
       return WalkResult::advance();
     return op->emitOpError() << "expects an operation of which a kernel can "

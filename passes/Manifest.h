@@ -10,7 +10,9 @@ namespace ds {
 struct ManifestOptions {
   SmallVector<std::string> variants; ///< In order of preference.
   int64_t scratchBytes = 0;          ///< Of the kernel that needs most.
-  int64_t queryRows = 1;             ///< Rows of a query tile.
+  int64_t queryRows = 1;             ///< Rows of a query tile,
+  int64_t promptQueryRows = 1;       ///< of views of prompt tokens
+  int64_t generatedQueryRows = 1;    ///< and of generated ones.
 };
 
 /// Returns the manifest of docs/artifact.md for a planned module.

@@ -21,6 +21,27 @@ def RemoveDeadWeights : Ds_Pass<"ds-remove-dead-weights"> {
 }
 
 //===----------------------------------------------------------------------===//
+// numerics
+//===----------------------------------------------------------------------===//
+
+def AbsorbMla : Ds_Pass<"ds-absorb-mla"> {
+  let summary = "Gives latent attention its forms, by a token's role";
+  let description = [{
+    A `ds.mla_attend` becomes two attentions. Of prompt tokens, keys and values
+    of all positions are expanded by the projection into state of the step
+    alone, over which every head attends. Queries of generated tokens are
+    multiplied by the projection's key rows instead and attend to what is kept,
+    one key head for all, whose first columns are the values; the results are
+    multiplied by the value rows. Meaning-changing: the forms round at
+    different places. Where a head's rows are not whole panels, the projection
+    gets `row_groups`.
+
+    DeepSeek-V2, arXiv 2405.04434, appendix C.
+  }];
+  let statistics = [Statistic<"absorbed", "absorbed", "Attentions rewritten">];
+}
+
+//===----------------------------------------------------------------------===//
 // optimise
 //===----------------------------------------------------------------------===//
 

@@ -8,6 +8,8 @@ using namespace ds;
 static const PhaseInfo kPhases[] = {
     {Phase::Simplify, "simplify",
      "canonicalise, remove what is equal or unused"},
+    {Phase::Numerics, "numerics",
+     "choose forms whose arithmetic differs: the last that may change bits"},
     {Phase::Optimise, "optimise",
      "fuse projections, SwiGLU, rope and appends; bit-preserving"},
     {Phase::Differentiate, "differentiate",
@@ -37,6 +39,9 @@ void ds::addPhase(OpPassManager &manager, Phase phase,
   switch (phase) {
   case Phase::Simplify:
     addCleanup(manager);
+    return;
+  case Phase::Numerics:
+    manager.addPass(createAbsorbMla());
     return;
   case Phase::Optimise:
     manager.addPass(createFuseSwiglu());

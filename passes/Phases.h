@@ -7,7 +7,7 @@
 namespace ds {
 
 /// The phases, in order. `--compile-to` stops after one.
-enum class Phase { Simplify, Optimise, Differentiate, Schedule };
+enum class Phase { Simplify, Numerics, Optimise, Differentiate, Schedule };
 
 /// What the phases leave to the user.
 struct PhaseOptions {

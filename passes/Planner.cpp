@@ -60,6 +60,16 @@ int64_t Planner::addBuffer(Type type, StringRef name, RowCount rows) {
   return plan.buffers.size() - 1;
 }
 
+/// State of one step: a buffer with a row for each expanded position.
+int64_t Planner::addState(StateType type) {
+  int64_t columns = type.getShape().back(), heads = type.getWidth() / columns;
+  auto row = RankedTensorType::get(
+      {ShapedType::kDynamic,
+       heads * static_cast<int64_t>(llvm::alignTo(columns, 32))},
+      type.getElementType());
+  return addBuffer(row, "expanded", {BufferRows::Expanded});
+}
+
 void Planner::touch(Value value) {
   auto it = buffers.find(value);
   if (it != buffers.end())
@@ -203,7 +213,7 @@ FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
                       1 + static_cast<int64_t>(view.getRows())};
   if (isa<SeqType>(operand.getType()))
     return PlannedArg{PlannedArg::Seq};
-  if (isa<StateType>(operand.getType()))
+  if (isa<StateType>(operand.getType()) && !buffers.count(operand))
     return PlannedArg{PlannedArg::State, states.lookup(operand)};
   auto it = buffers.find(operand);
   if (it == buffers.end())
@@ -214,6 +224,8 @@ FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
 /// Notes in which view a kernel takes a state; all have to agree.
 LogicalResult Planner::noteView(Operation *op) {
   auto note = [&](Value state, bool key) -> LogicalResult {
+    if (buffers.count(state))
+      return success(); // Of this step alone.
     PlannedState &planned = whole.states[states.lookup(state)];
     if (planned.key.value_or(key) != key)
       return op->emitOpError() << "expects state '" << planned.name
@@ -230,7 +242,10 @@ LogicalResult Planner::noteView(Operation *op) {
                    succeeded(note(sparse.getValues(), false)));
   if (auto attention = dyn_cast<KernelAttentionOp>(op))
     return success(succeeded(note(attention.getKeys(), true)) &&
-                   succeeded(note(attention.getValues(), false)));
+                   (attention.getPrefix() ||
+                    succeeded(note(attention.getValues(), false))));
+  if (auto read = dyn_cast<KernelReadLatentsOp>(op))
+    return note(read.getLatents(), true);
   auto heads = dyn_cast<KernelHeadsOp>(op);
   if (!heads)
     return success();
@@ -245,14 +260,20 @@ LogicalResult Planner::noteView(Operation *op) {
 
 /// A state result is the same memory as the state operand in its place.
 void Planner::passStates(Operation *op) {
-  SmallVector<int64_t> ids;
+  SmallVector<Value> olds;
   for (Value operand : op->getOperands())
     if (isa<StateType>(operand.getType()))
-      ids.push_back(states.lookup(operand));
+      olds.push_back(operand);
   size_t next = 0;
-  for (Value result : op->getResults())
-    if (isa<StateType>(result.getType()))
-      states[result] = ids[next++];
+  for (Value result : op->getResults()) {
+    if (!isa<StateType>(result.getType()))
+      continue;
+    Value old = olds[next++];
+    if (auto it = buffers.find(old); it != buffers.end())
+      buffers[result] = it->second;
+    else
+      states[result] = states.lookup(old);
+  }
 }
 
 FailureOr<PlannedStep> Planner::planKernel(Operation *op) {
@@ -431,6 +452,10 @@ LogicalResult Planner::planProgram(func::FuncOp function,
   for (Operation &op : function.getBody().front()) {
     if (isSource(op))
       continue;
+    if (auto state = dyn_cast<NewStateOp>(op)) {
+      buffers[state] = addState(state.getType());
+      continue;
+    }
     FailureOr<PlannedStep> step = failure();
     if (auto run = dyn_cast<RunOp>(op))
       step = planRun(run);

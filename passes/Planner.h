@@ -44,6 +44,7 @@ private:
   LogicalResult planProgram(func::FuncOp function,
                             std::vector<PlannedStep> &program);
   int64_t addBuffer(Type type, StringRef name, RowCount rows);
+  int64_t addState(StateType type);
   RowCount rowsOf(StringRef symbol) const;
   FailureOr<PlannedStep> planKernel(Operation *op);
   FailureOr<PlannedArg> planArg(Operation *op, Value operand);

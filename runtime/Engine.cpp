@@ -172,7 +172,7 @@ static std::vector<StepItem> cutPiece(const std::vector<StepItem> &items,
 Status Engine::runPiece(const std::vector<StepItem> &items) {
   for (const StepItem &item : items)
     item.sequence->reserve(item.count);
-  input.build(items, manifest.queryRows, manifest.stride);
+  input.build(items, manifest.step);
   Interpreter::Recorder recorder;
   if (recording)
     recorder = [&](size_t place, int64_t buffer) {

@@ -2,6 +2,7 @@
 #include "runtime/Manifest.h"
 #include "runtime/ManifestParts.h"
 
+#include <algorithm>
 #include <cstring>
 
 using namespace ds::runtime;
@@ -261,12 +262,26 @@ static void readLists(const Reader &root, Manifest &manifest) {
   root.at("states").each([&](const Reader &item) {
     manifest.states.push_back(readState(item, manifest.states.size()));
     int64_t stride = manifest.states.back().stride;
-    if (stride > 1 && manifest.stride > 1 && stride != manifest.stride)
+    if (stride > 1 && manifest.step.stride > 1 && stride != manifest.step.stride)
       item.at("stride").expects("be the same for all states");
-    manifest.stride = std::max(manifest.stride, stride);
+    manifest.step.stride = std::max(manifest.step.stride, stride);
   });
   root.at("kernels").each([&](const Reader &item) {
     manifest.kernels.push_back(readKernel(item));
+  });
+}
+
+/// Whether kernels of `program` see tokens by role.
+static bool seesRoles(const std::vector<Statement> &program) {
+  auto isRole = [](const Argument &argument) {
+    auto view = static_cast<SeqView>(argument.index);
+    return argument.kind == Argument::Sequences &&
+           (view == SeqView::Prompt || view == SeqView::Generated ||
+            view == SeqView::Expanded);
+  };
+  return std::any_of(program.begin(), program.end(), [&](const auto &each) {
+    return std::any_of(each.arguments.begin(), each.arguments.end(), isRole) ||
+           seesRoles(each.body);
   });
 }
 
@@ -288,7 +303,12 @@ Result<Manifest> Manifest::parse(std::string_view text,
   manifest.compute = root.at("compute").string();
   manifest.config = readConfig(root.at("config"));
   manifest.scratchBytes = root.at("scratch_bytes").integer();
-  manifest.queryRows = root.at("query_rows").integer(1);
+  manifest.step.queryRows = root.at("query_rows").integer(1);
+  for (auto [key, rows] :
+       {std::pair("prompt_query_rows", &manifest.step.promptQueryRows),
+        std::pair("generated_query_rows", &manifest.step.generatedQueryRows)})
+    if (root.has(key))
+      *rows = root.at(key).integer(1);
   readLists(root, manifest);
   if (problem.empty() && format == 1)
     manifest.entries["infer"] = readOldEntry(root, manifest);
@@ -296,5 +316,7 @@ Result<Manifest> Manifest::parse(std::string_view text,
     readEntries(root.at("entries"), manifest);
   if (!problem.empty())
     return failure("the manifest of '", path, "' is wrong: ", problem);
+  for (const auto &[name, entry] : manifest.entries)
+    manifest.step.hasRoles |= seesRoles(entry.program);
   return manifest;
 }

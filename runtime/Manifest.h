@@ -204,6 +204,17 @@ struct ModelConfig {
   nlohmann::json all;
 };
 
+/// How the sequences of a step are described to an artifact's kernels.
+struct StepLayout {
+  StepLayout(int64_t queryRows = 1, int64_t stride = 1)
+      : queryRows(queryRows), stride(stride) {}
+
+  int64_t queryRows; // Most rows of a query tile.
+  int64_t promptQueryRows = 1, generatedQueryRows = 1; // In views of roles.
+  int64_t stride;        // Tokens for each entry of states that keep entries.
+  bool hasRoles = false; // The views of roles are needed.
+};
+
 /// The manifest of an artifact.
 struct Manifest {
   static constexpr int64_t formatVersion = 2;
@@ -212,8 +223,8 @@ struct Manifest {
   std::string producer, model, compute;
   ModelConfig config;
   std::vector<std::string> variants;
-  int64_t scratchBytes = 0, queryRows = 0;
-  int64_t stride = 1; // Of the states that keep entries.
+  int64_t scratchBytes = 0;
+  StepLayout step;
   std::vector<WeightSpec> weights;
   std::vector<StateSpec> states;
   std::vector<KernelSpec> kernels;

@@ -12,7 +12,7 @@ int64_t StepItem::outputs() const {
                        [](uint8_t flag) { return flag != 0; });
 }
 
-int32_t *StepInput::Array::reset(size_t count) {
+int32_t *StepArray::reset(size_t count) {
   constexpr size_t line = 64;
   // A vector reads past its end where rows are taken 16 at a time.
   size_t words = count + 2 * line / sizeof(int32_t);
@@ -103,8 +103,8 @@ void StepInput::addBlocks(int64_t stride) {
   dims[1] = sizes[1];
 }
 
-void StepInput::build(const std::vector<StepItem> &items, int64_t queryRows,
-                      int64_t stride) {
+void StepInput::build(const std::vector<StepItem> &items,
+                      const StepLayout &layout) {
   sizes[0] = sizes[2] = 0;
   sizes[1] = static_cast<int64_t>(items.size());
   for (const StepItem &item : items) {
@@ -113,8 +113,10 @@ void StepInput::build(const std::vector<StepItem> &items, int64_t queryRows,
   }
   addRows(items);
   addPages(items);
-  addQueryTiles(items, queryRows);
-  addBlocks(stride);
+  addQueryTiles(items, layout.queryRows);
+  if (layout.hasRoles)
+    addViews(items, layout);
+  addBlocks(layout.stride);
 }
 
 void StepInput::buildRows(int64_t outputs) {

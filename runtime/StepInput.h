@@ -19,6 +19,11 @@ struct ds_seq {
   int64_t max_pages;
   const int32_t *out_rows;
   const int32_t *query_tiles;
+  const int32_t *rows;
+  const int32_t *state_pages;
+  const int32_t *lengths;
+  const int32_t *expanded_row;
+  const int32_t *view_row;
 };
 }
 
@@ -34,6 +39,9 @@ struct StepItem {
   int64_t firstOutput = 0;
   /// Or, if it is given, for those whose flag is not zero.
   const uint8_t *wanted = nullptr;
+  /// Whether the tokens were generated, and are no prompt: it decides between
+  /// forms of attention whose arithmetic differs.
+  bool generated = false;
 
   bool isWanted(int64_t token) const {
     return wanted ? wanted[token] != 0 : token >= firstOutput;
@@ -41,13 +49,20 @@ struct StepItem {
   int64_t outputs() const;
 };
 
+/// An array of integers that begins on a cache line.
+class StepArray {
+public:
+  int32_t *reset(size_t count);
+
+private:
+  std::vector<int32_t> storage;
+};
+
 /// The arrays of a ds_seq and the sizes of the step.
 class StepInput {
 public:
-  /// Describes a step of `items`, whose pages are reserved. States that keep
-  /// entries do so for every `stride` tokens.
-  void build(const std::vector<StepItem> &items, int64_t queryRows,
-             int64_t stride = 1);
+  /// Describes a step of `items`, whose pages are reserved.
+  void build(const std::vector<StepItem> &items, const StepLayout &layout);
 
   /// Describes a step of `outputs` rows and no tokens.
   void buildRows(int64_t outputs);
@@ -72,15 +87,22 @@ public:
   }
 
 private:
-  /// An array that begins on a cache line.
-  class Array {
-  public:
-    int32_t *reset(size_t count);
+  using Array = StepArray;
 
-  private:
-    std::vector<int32_t> storage;
+  /// The rows of a role, and the runs of neighbouring ones.
+  struct RoleRows {
+    struct Run {
+      int32_t item, position, begin, count;
+    };
+    std::vector<int32_t> rows; ///< Of the step.
+    std::vector<Run> runs;
+    Array toRows, position, sequence, begin, past, pages, tiles;
   };
 
+  void addViews(const std::vector<StepItem> &items, const StepLayout &layout);
+  void findRoles(const std::vector<StepItem> &items);
+  void addExpanded(const std::vector<StepItem> &items);
+  void addRole(SeqView which, RoleRows &role, int64_t queryRows);
   void addRows(const std::vector<StepItem> &items);
   void addPages(const std::vector<StepItem> &items);
   void addQueryTiles(const std::vector<StepItem> &items, int64_t queryRows);
@@ -89,6 +111,12 @@ private:
   int64_t sizes[8] = {}, viewSizes[4][8] = {};
   ds_seq view = {}, views[4] = {};
   Array blockPosition, blockSequence, blockBegin;
+  RoleRows prompt, generated;
+  /// Positions of an item that are expanded, and their first row; by item.
+  std::vector<int32_t> expandedEnd, expandedBegin;
+  Array expandedRow, viewRow;
+  Array expandedPosition, expandedSequence, expandedFirst, expandedPast,
+      expandedRows, expandedPages, expandedLengths, statePages;
   Array ids, position, sequence, rowBegin, past, pages, outRows, queryTiles;
 };
 

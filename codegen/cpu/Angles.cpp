@@ -100,7 +100,7 @@ static Value frequencies(KernelBuilder &b, ArrayRef<double> all,
 }
 
 /// Emits the row `to`: cos of all angles, then sin. [dims / 2][2 halves]
-static void emitAngleRow(KernelBuilder &b, ArrayRef<double> all,
+static void emitAngleRow(KernelBuilder &b, ArrayRef<double> all, double gain,
                          Value position, Value to) {
   Type f64 = b.builder.getF64Type();
   Value turns = b.splat(
@@ -113,6 +113,10 @@ static void emitAngleRow(KernelBuilder &b, ArrayRef<double> all,
     if (half - first < kLanes)
       mask = b.laneMask(b.c(half - first));
     auto store = [&](Value wide, int64_t column) {
+      if (gain != 1)
+        wide = b.mulf(wide, arith::ConstantOp::create(
+                                b.builder, b.loc,
+                                DenseElementsAttr::get(b.vec(f64), gain)));
       Value value = arith::TruncFOp::create(b.builder, b.loc, b.vec(b.f32()),
                                             wide);
       b.storeF32(value, b.f32(), b.at(to, column * 4), mask);
@@ -138,7 +142,7 @@ void ds::cpu::emitAngles(KernelAnglesOp op, ModuleOp module, const Isa &isa,
         Value end = b.min(b.add(first, kTileRows), b.dim(dims, kDimT));
         b.loop(first, end, 1, [&](Value row) {
           Value position = b.loadIndex(b.at(positions, b.mul(row, 4)));
-          emitAngleRow(b, all, position,
+          emitAngleRow(b, all, getRopeGain(op.getRope()), position,
                        b.at(result, b.mul(row, op.getRope().getDims() * 4)));
         });
       });

@@ -19,15 +19,25 @@ int64_t ds::cpu::chooseQueryRows(ArrayRef<int64_t> groups) {
   return result;
 }
 
+/// The type of what attention reads as values.
+static StateType getReadValues(KernelAttentionOp op) {
+  auto type = cast<StateType>(op.getValues().getType());
+  if (!op.getPrefix())
+    return type;
+  return StateType::get(op.getContext(),
+                        {1, static_cast<int64_t>(*op.getPrefix())},
+                        type.getElementType(), 1, 1);
+}
+
 AttentionShape::AttentionShape(KernelAttentionOp op, const Isa &isa,
                                int64_t queryRows)
-    : keys(cast<StateType>(op.getKeys().getType())),
-      values(cast<StateType>(op.getValues().getType())),
+    : keys(cast<StateType>(op.getKeys().getType())), values(getReadValues(op)),
       heads(static_cast<int64_t>(op.getHeads())), group(heads / keys.heads),
       queryElement(getElementTypeOrSelf(op.getQuery().getType())),
       resultElement(getElementTypeOrSelf(op.getResult().getType())),
       keepsLse(op.getLse() != nullptr),
-      scale(op.getScale().convertToDouble()), rows(queryRows * group) {
+      scale(op.getScale().convertToDouble()), rows(queryRows * group),
+      isPrefix(op.getPrefix().has_value()) {
   lay(isa);
 }
 
@@ -68,6 +78,8 @@ void AttentionShape::lay(const Isa &isa) {
   sumAt = place(rows * 4);
   oldScaleAt = place(rows * 4);
   newScaleAt = place(rows * 4);
+  if (isPrefix)
+    valueAt = place(kSplitPositions * values.padded * values.size);
 }
 
 //===----------------------------------------------------------------------===//
@@ -231,12 +243,14 @@ void AttentionEmitter::emitSplit(bool single) {
   tile.single = single;
   emitScores(b, shape, tile);
   emitSoftmax(b, shape, tile);
+  if (shape.isPrefix)
+    emitPrefix(b, shape, tile);
   emitValues(b, shape, tile);
 }
 
 void ds::cpu::emitAttention(KernelAttentionOp op, ModuleOp module,
                             const Isa &isa, KernelLimits &limits) {
-  AttentionShape shape(op, isa, limits.queryRows);
+  AttentionShape shape(op, isa, limits.getQueryRows(op.getSeq()));
   limits.needScratch(shape.scratchBytes);
   buildTiles(module, op.getSymName(), isa, op.getLoc(),
              [&](KernelBuilder &b, Value dims) {

@@ -33,6 +33,9 @@ struct AttentionShape {
   bool keepsLse;               ///< Whether the second result is asked for.
   double scale;
   int64_t rows;                ///< Most rows of a tile.
+  /// The values are the first columns of the keys: a split of them is brought
+  /// to the view of values in scratch.
+  bool isPrefix = false;
 
   /// Whether products are of pairs by vdpbf16ps. If not, queries and
   /// probabilities lie in scratch as f32 (rounded all the same).
@@ -43,6 +46,7 @@ struct AttentionShape {
   // Bytes of a row in scratch, and where the arrays begin.
   int64_t queryStride, scoreStride, outStride;
   int64_t queryAt, scoreAt, outAt, maxAt, sumAt, oldScaleAt, newScaleAt;
+  int64_t valueAt = 0;
   int64_t scratchBytes = 0;
 
   /// Reserves scratch and returns where it begins.
@@ -134,6 +138,9 @@ void emitScores(KernelBuilder &b, const AttentionShape &shape,
 /// Probabilities, fresh maxima and sums, and the factors of the merge.
 void emitSoftmax(KernelBuilder &b, const AttentionShape &shape,
                  const AttentionTile &tile);
+/// Brings the values of a split to scratch where they are columns of the keys.
+void emitPrefix(KernelBuilder &b, const AttentionShape &shape,
+                const AttentionTile &tile);
 /// Adds the split's values to the rows' results.
 void emitValues(KernelBuilder &b, const AttentionShape &shape,
                 const AttentionTile &tile);

@@ -179,11 +179,9 @@ static Value splitPairs(KernelBuilder &b, Value pairs) {
       b.vec(b.i32()));
 }
 
-/// Transposes 16 x 16 elements. `from` holds a vector for every pair of rows
-/// (or row) `fromStep` bytes apart; so does `to` with rows and columns
-/// exchanged. Lanes off in `mask`, if there is one, are taken as zeros.
-void BackwardEmitter::transpose(Value from, int64_t fromStep, bool paired,
-                                Value mask, Value to, int64_t toStep) {
+void ds::cpu::transposeElements(KernelBuilder &b, Value from, int64_t fromStep,
+                                bool paired, bool dot, Value mask, Value to,
+                                int64_t toStep) {
   SmallVector<Value> rows;
   for (int64_t i = 0; i < kLanes / (paired ? 2 : 1); ++i) {
     Value line = b.at(from, i * fromStep);
@@ -191,7 +189,7 @@ void BackwardEmitter::transpose(Value from, int64_t fromStep, bool paired,
     Value loaded = mask ? b.loadMasked(type, line, mask) : b.load(type, line);
     if (!paired) {
       rows.push_back(b.bitcast(loaded, b.vec(b.f32())));
-    } else if (shape.dot) {
+    } else if (dot) {
       rows.push_back(splitPairs(b, loaded));
     } else {
       KernelBuilder::Pair halves = b.broadcastPair(loaded);
@@ -201,6 +199,11 @@ void BackwardEmitter::transpose(Value from, int64_t fromStep, bool paired,
   SmallVector<Value> columns = RegisterTranspose(b, std::move(rows)).run();
   for (auto [i, column] : llvm::enumerate(columns))
     b.store(column, b.at(to, static_cast<int64_t>(i) * toStep));
+}
+
+void BackwardEmitter::transpose(Value from, int64_t fromStep, bool paired,
+                                Value mask, Value to, int64_t toStep) {
+  transposeElements(b, from, fromStep, paired, shape.dot, mask, to, toStep);
 }
 
 void BackwardEmitter::transposeValues(Value position) {

@@ -31,6 +31,16 @@ static Value getHead(KernelBuilder &b, const StateLayout &layout,
   return b.at(page, b.mul(tile.head, layout.headBytes()));
 }
 
+/// The same for values, `position` counting from the first of the split.
+static Value getValueHead(KernelBuilder &b, const AttentionShape &shape,
+                          const AttentionTile &tile, Value position) {
+  if (!shape.isPrefix)
+    return getHead(b, shape.values, tile, tile.valueState,
+                   b.add(tile.begin, position));
+  int64_t bytes = shape.values.padded * shape.values.size;
+  return b.at(b.at(tile.scratch, shape.valueAt), b.mul(position, bytes));
+}
+
 //===----------------------------------------------------------------------===//
 // Scores
 //===----------------------------------------------------------------------===//
@@ -94,7 +104,9 @@ static KeyPage findKeyPage(KernelBuilder &b, const AttentionShape &shape,
         isInside,
         getHead(b, shape.keys, tile, tile.keyState,
                 b.add(tile.begin, b.select(isInside, next, position))),
-        getHead(b, shape.values, tile, tile.valueState, tile.begin));
+        shape.isPrefix
+            ? getHead(b, shape.keys, tile, tile.keyState, tile.next)
+            : getHead(b, shape.values, tile, tile.valueState, tile.begin));
   }
   return page;
 }
@@ -119,6 +131,29 @@ void ds::cpu::emitScores(KernelBuilder &b, const AttentionShape &shape,
 //===----------------------------------------------------------------------===//
 // Values
 //===----------------------------------------------------------------------===//
+
+/// Positions that no row sees are zeros, so that a probability of zero meets
+/// no stale value.
+void ds::cpu::emitPrefix(KernelBuilder &b, const AttentionShape &shape,
+                         const AttentionTile &tile) {
+  const StateLayout &keys = shape.keys, &values = shape.values;
+  int64_t together = keys.isPaired() ? 2 : 1;
+  int64_t blockBytes = keys.padded * kLanes * keys.size;
+  int64_t lineBytes = values.padded * 4;
+  b.loop(b.c(0), tile.positions, kLanes, [&](Value position) {
+    Value at = b.add(tile.begin, position);
+    Value page = getHead(b, keys, tile, tile.keyState, at);
+    Value block = b.div(b.rem(at, kPagePositions), kLanes);
+    Value from = b.at(page, b.mul(block, blockBytes));
+    Value to = getValueHead(b, shape, tile, position);
+    Value mask = b.laneMask(b.sub(tile.positions, position));
+    b.loop(b.c(0), b.c(shape.valueVectors), 1, [&](Value vector) {
+      transposeElements(b, b.at(from, b.mul(vector, kLanes / together * 64)),
+                        64, keys.isPaired(), /*dot=*/true, mask,
+                        b.at(to, b.mul(vector, 64)), lineBytes);
+    });
+  });
+}
 
 /// What is read after the values at `position` of the split: the next page's
 /// or the next split's first keys.
@@ -146,9 +181,8 @@ emitValueSums(KernelBuilder &b, const AttentionShape &shape,
   return b.loop(
       b.c(0), tile.positions, kPagePositions, block.zeros(),
       [&](Value position, ValueRange outer) {
-        Value values = getHead(b, shape.values, tile, tile.valueState,
-                               b.add(tile.begin, position));
-        values = b.at(values, first * 64);
+        Value values =
+            b.at(getValueHead(b, shape, tile, position), first * 64);
         Value next;
         if (ask)
           next = findNext(b, shape, tile, position);
@@ -201,7 +235,7 @@ void ds::cpu::emitValues(KernelBuilder &b, const AttentionShape &shape,
   int64_t most = b.target.wide ? 8 : 4;
   for (int64_t first = 0; first < shape.valueVectors;) {
     int64_t vectors = std::min(most, shape.valueVectors - first);
-    bool ask = tile.single && first == 0;
+    bool ask = tile.single && first == 0 && !shape.isPrefix;
     forRowBlocks(b, shape, tile, ProductBlock::largestRows(b, vectors),
                  [&](Value row, int64_t count) {
                    ProductBlock block(b, shape.values.isPaired(),

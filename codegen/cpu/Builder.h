@@ -23,7 +23,8 @@ enum Dim { kDimT = 0, kDimB = 1, kDimR = 2, kDimQ = 3 };
 /// Fields of `ds_seq` (docs/artifact.md), each 8 bytes.
 enum SeqField {
   kSeqIds, kSeqPosition, kSeqSequence, kSeqRowBegin, kSeqPast, kSeqPages,
-  kSeqMaxPages, kSeqOutRows, kSeqQueryTiles
+  kSeqMaxPages, kSeqOutRows, kSeqQueryTiles, kSeqRows, kSeqStatePages,
+  kSeqLengths, kSeqExpandedRow, kSeqViewRow
 };
 
 class KernelBuilder {

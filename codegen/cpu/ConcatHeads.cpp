@@ -60,8 +60,10 @@ void ConcatEmitter::emitPart(HeadsPartAttr part, Value from, Value to) {
     Value source = b.at(from, offset), output = b.at(to, offset);
     Rotation(b, *op.getRope(), element, element, angles, /*inverse=*/true)
         .emit(source, output);
-    copyColumns(b, source, element, output, element, op.getRope()->getDims(),
-                dim);
+    int64_t first = op.getRope()->getFirst();
+    copyColumns(b, source, element, output, element, 0, first);
+    copyColumns(b, source, element, output, element,
+                first + op.getRope()->getDims(), dim);
   });
 }
 

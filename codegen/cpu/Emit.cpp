@@ -58,6 +58,48 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
       .Case([&](KernelCombineBackwardOp k) {
         emitCombineBackward(k, module, isa, limits);
       })
+      .Case([&](KernelSparseAttentionOp k) {
+        emitSparseAttention(k, module, isa, limits);
+      })
+      .Case([&](KernelSelectBlocksOp k) {
+        emitSelectBlocks(k, module, isa, limits);
+      })
+      .Case([&](KernelSparseBackwardQueryOp k) {
+        emitSparseBackwardQuery(k, module, isa, limits);
+      })
+      .Case([&](KernelSparseBackwardKeysOp k) {
+        emitSparseBackwardKeys(k, module, isa, limits);
+      })
+      .Case([&](KernelGatherBlocksOp k) {
+        emitGatherBlocks(k, module, isa, limits);
+      })
+      .Case([&](KernelGatherBlocksBackwardOp k) {
+        emitGatherBlocksBackward(k, module, isa, limits);
+      })
+      .Case([&](KernelAccumulatePositionsOp k) {
+        emitAccumulatePositions(k, module, isa, limits);
+      })
+      .Case([&](KernelAppendBlocksOp k) {
+        emitAppendBlocks(k, module, isa, limits);
+      })
+      .Case([&](KernelMixBranchesOp k) {
+        emitMixBranches(k, module, isa, limits);
+      })
+      .Case([&](KernelMixBranchesBackwardOp k) {
+        emitMixBranchesBackward(k, module, isa, limits);
+      })
+      .Case([&](KernelTakeRowsOp k) { emitTakeRows(k, module, isa, limits); })
+      .Case([&](KernelMergeRowsOp k) { emitMergeRows(k, module, isa, limits); })
+      .Case([&](KernelReadLatentsOp k) {
+        emitReadLatents(k, module, isa, limits);
+      })
+      .Case([&](KernelReadLatentsBackwardOp k) {
+        emitReadLatentsBackward(k, module, isa, limits);
+      })
+      .Case([&](KernelJoinHeadsOp k) { emitJoinHeads(k, module, isa, limits); })
+      .Case([&](KernelExpandKeysBackwardOp k) {
+        emitExpandKeysBackward(k, module, isa, limits);
+      })
       .Case([&](KernelAdamwOp k) { emitAdamw(k, module, isa, limits); })
       .Case([&](KernelSquareSumOp k) {
         emitSquareSum(k, module, isa, limits);
@@ -82,17 +124,21 @@ EmittedKernels ds::cpu::emitKernels(ModuleOp source,
   EmittedKernels result;
   result.limits.mutateReductions = mutateReductions;
   SmallVector<Operation *> kernels = collectKernels(source);
-  SmallVector<int64_t> groups;
+  // By the rows that queries have.
+  llvm::StringMap<SmallVector<int64_t>> groups;
   auto add = [&](auto op) {
     StateLayout keys(cast<StateType>(op.getKeys().getType()));
-    groups.push_back(static_cast<int64_t>(op.getHeads()) / keys.heads);
+    groups[getSeqRows(op.getSeq())].push_back(
+        static_cast<int64_t>(op.getHeads()) / keys.heads);
   };
   for (Operation *kernel : kernels)
     if (auto op = dyn_cast<KernelAttentionOp>(kernel))
       add(op);
     else if (auto sparse = dyn_cast<KernelSparseAttentionOp>(kernel))
       add(sparse);
-  result.limits.queryRows = chooseQueryRows(groups);
+  result.limits.queryRows = chooseQueryRows(groups["T"]);
+  result.limits.promptQueryRows = chooseQueryRows(groups["P"]);
+  result.limits.generatedQueryRows = chooseQueryRows(groups["G"]);
   source.getContext()
       ->loadDialect<arith::ArithDialect, func::FuncDialect, math::MathDialect,
                     scf::SCFDialect, vector::VectorDialect,

@@ -88,7 +88,8 @@ void HeadsEmitter::emitHead(SegmentAttr segment, Value head, Type element,
   if (segment.getRotate()) {
     Rotation(b, op.getRope(), from, element, angles, /*inverse=*/false)
         .emit(source, output);
-    done = op.getRope().getDims();
+    copyColumns(b, source, from, output, element, 0, op.getRope().getFirst());
+    done = op.getRope().getFirst() + op.getRope().getDims();
   }
   copyColumns(b, source, from, output, element, done, segment.getDim());
   int64_t into = getElementBytes(element);

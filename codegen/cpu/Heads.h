@@ -29,6 +29,14 @@ struct StateLayout {
 Value getPage(KernelBuilder &b, const StateLayout &layout, Value seq,
               Value state, Value sequence, Value position);
 
+/// Transposes 16 x 16 elements. `from` holds a vector for every row `fromStep`
+/// bytes apart, or with `paired` for every pair of rows of bf16; so does `to`
+/// with rows and columns exchanged, f32 where they are not `dot`. Lanes off in
+/// `mask`, if there is one, are taken as zeros. AttentionBackwardPack.cpp.
+void transposeElements(KernelBuilder &b, Value from, int64_t fromStep,
+                       bool paired, bool dot, Value mask, Value to,
+                       int64_t toStep);
+
 } // namespace cpu
 } // namespace ds
 #endif

@@ -14,10 +14,18 @@ namespace cpu {
 /// What all kernels of an artifact share.
 struct KernelLimits {
   int64_t scratchBytes = 0; ///< Largest scratch that a kernel needs.
-  int64_t queryRows = 1;    ///< Rows of a query tile (docs/artifact.md).
+  /// Rows of a query tile (docs/artifact.md), of the step's sequences and of
+  /// those views that queries have.
+  int64_t queryRows = 1, promptQueryRows = 1, generatedQueryRows = 1;
   /// Break the numerics contract on purpose, for the test that must notice.
   bool mutateReductions = false;
 
+  int64_t getQueryRows(Value seq) const {
+    StringRef rows = getSeqRows(seq);
+    return rows == "P"   ? promptQueryRows
+           : rows == "G" ? generatedQueryRows
+                         : queryRows;
+  }
   void needScratch(int64_t bytes) {
     scratchBytes = std::max(scratchBytes, bytes);
   }
@@ -104,6 +112,46 @@ void emitCombine(KernelCombineOp op, ModuleOp module, const Isa &isa,
                  KernelLimits &limits);
 void emitCombineBackward(KernelCombineBackwardOp op, ModuleOp module,
                          const Isa &isa, KernelLimits &limits);
+
+// AttentionSparse.cpp. `limits.queryRows` is read.
+void emitSparseAttention(KernelSparseAttentionOp op, ModuleOp module,
+                         const Isa &isa, KernelLimits &limits);
+// AttentionSelect.cpp.
+void emitSelectBlocks(KernelSelectBlocksOp op, ModuleOp module, const Isa &isa,
+                      KernelLimits &limits);
+// SparseBackward.cpp.
+void emitSparseBackwardQuery(KernelSparseBackwardQueryOp op, ModuleOp module,
+                             const Isa &isa, KernelLimits &limits);
+void emitSparseBackwardKeys(KernelSparseBackwardKeysOp op, ModuleOp module,
+                            const Isa &isa, KernelLimits &limits);
+// EntryRows.cpp.
+void emitGatherBlocks(KernelGatherBlocksOp op, ModuleOp module, const Isa &isa,
+                      KernelLimits &limits);
+void emitGatherBlocksBackward(KernelGatherBlocksBackwardOp op, ModuleOp module,
+                              const Isa &isa, KernelLimits &limits);
+void emitAccumulatePositions(KernelAccumulatePositionsOp op, ModuleOp module,
+                             const Isa &isa, KernelLimits &limits);
+void emitAppendBlocks(KernelAppendBlocksOp op, ModuleOp module, const Isa &isa,
+                      KernelLimits &limits);
+// Branches.cpp.
+void emitMixBranches(KernelMixBranchesOp op, ModuleOp module, const Isa &isa,
+                     KernelLimits &limits);
+void emitMixBranchesBackward(KernelMixBranchesBackwardOp op, ModuleOp module,
+                             const Isa &isa, KernelLimits &limits);
+
+// LatentRows.cpp.
+void emitTakeRows(KernelTakeRowsOp op, ModuleOp module, const Isa &isa,
+                  KernelLimits &limits);
+void emitMergeRows(KernelMergeRowsOp op, ModuleOp module, const Isa &isa,
+                   KernelLimits &limits);
+void emitReadLatents(KernelReadLatentsOp op, ModuleOp module, const Isa &isa,
+                     KernelLimits &limits);
+void emitReadLatentsBackward(KernelReadLatentsBackwardOp op, ModuleOp module,
+                             const Isa &isa, KernelLimits &limits);
+void emitJoinHeads(KernelJoinHeadsOp op, ModuleOp module, const Isa &isa,
+                   KernelLimits &limits);
+void emitExpandKeysBackward(KernelExpandKeysBackwardOp op, ModuleOp module,
+                            const Isa &isa, KernelLimits &limits);
 
 /// Calls the generator of the kernel's family.
 void emitKernel(Operation *op, ModuleOp module, const Isa &isa,

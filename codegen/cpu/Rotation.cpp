@@ -5,6 +5,8 @@ using namespace ds;
 using namespace ds::cpu;
 
 void Rotation::emit(Value input, Value output) {
+  input = b.at(input, rope.getFirst() * fromSize);
+  output = b.at(output, rope.getFirst() * toSize);
   for (int64_t first = 0; first < half; first += kLanes) {
     int64_t count = std::min(kLanes, half - first);
     Value mask = count < kLanes ? b.laneMask(b.c(count)) : Value();

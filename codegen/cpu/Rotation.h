@@ -17,7 +17,8 @@ public:
         half(rope.getDims() / 2), fromSize(getElementBytes(from)),
         toSize(getElementBytes(to)) {}
 
-  /// Rotates the first columns of the head at `input` into `output`.
+  /// Rotates the columns of the head at `input` that are rotated, into
+  /// `output`.
   void emit(Value input, Value output);
 
 private:

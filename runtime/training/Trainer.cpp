@@ -345,7 +345,7 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
     items.push_back({&kept.back(), sequence.tokens, sequence.rows,
                      sequence.rows, sequence.mask + 1});
   }
-  input.build(items, manifest.queryRows, manifest.stride);
+  input.build(items, manifest.step);
   std::vector<const void *> inputs;
   for (const std::vector<float> &values : rowInputs)
     inputs.push_back(values.data());
@@ -364,7 +364,7 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
 }
 
 Result<double> Trainer::update(const UpdateOptions &options) {
-  noInput.build({}, manifest.queryRows, manifest.stride);
+  noInput.build({}, manifest.step);
   if (Status error = updateProgram->run(noInput, nullptr, {},
                                         Interpreter::Part::Partials))
     return *error;
