@@ -309,6 +309,8 @@ int Compilation::emitArtifact() {
     manifest.variants.push_back(cpu::getIsa(variant).name.str());
   manifest.scratchBytes = kernels.limits.scratchBytes;
   manifest.queryRows = kernels.limits.queryRows;
+  manifest.promptQueryRows = kernels.limits.promptQueryRows;
+  manifest.generatedQueryRows = kernels.limits.generatedQueryRows;
   std::string text =
       llvm::formatv("{0}", buildManifest(*module, *plan, manifest));
   if (Error error = cpu::writeArtifact(*objects, text, options.output))

@@ -64,6 +64,8 @@ static bool compile(const std::string &text, const Recipe &recipe,
   manifest.variants.push_back(isa.name.str());
   manifest.scratchBytes = kernels.limits.scratchBytes;
   manifest.queryRows = kernels.limits.queryRows;
+  manifest.promptQueryRows = kernels.limits.promptQueryRows;
+  manifest.generatedQueryRows = kernels.limits.generatedQueryRows;
   SmallVector<SmallVector<char, 0>> objects;
   objects.push_back(cpu::makeObject(*ir, isa));
   llvm::Error error = cpu::writeArtifact(
@@ -270,7 +272,7 @@ double TrainedModel::runBatch(const std::string &path, const Batch &batch,
     tokens += batch.lengths[i];
   }
   rt::StepInput input;
-  input.build(items, manifest.queryRows, manifest.stride);
+  input.build(items, manifest.step);
   EXPECT_FALSE(interpreter.allocate(input.tokens(), input.outputs()));
   std::vector<RowInput> inputs =
       makeInputs(manifest, entry, batch, input.outputs());

@@ -29,7 +29,7 @@ TEST(Manifest, HeadIsOfModuleAndOptions) {
   EXPECT_EQ(manifest.variants,
             (std::vector<std::string>{"avx512bf16", "avx2"}));
   EXPECT_EQ(manifest.scratchBytes, 4096);
-  EXPECT_EQ(manifest.queryRows, 16);
+  EXPECT_EQ(manifest.step.queryRows, 16);
 }
 
 TEST(Manifest, WeightsArePackedAndFused) {
