@@ -192,9 +192,11 @@ int32_t ds_engine_step(ds_engine *engine, const ds_step_item *items,
                        size_t count, char **error) {
   return guard(error, -1, [&] {
     std::vector<StepItem> step;
-    for (size_t i = 0; i < count; ++i)
+    for (size_t i = 0; i < count; ++i) {
       step.push_back({&items[i].sequence->sequence, items[i].tokens,
                       items[i].count, items[i].first_output});
+      step.back().generated = items[i].generated != 0;
+    }
     Status failed = engine->engine->step(step);
     if (failed)
       setError(error, failed->message);

@@ -130,6 +130,9 @@ typedef struct ds_step_item {
   const int32_t *tokens;
   int64_t count;
   int64_t first_output;
+  /** Not 0 where the tokens were generated: latent attention computes these
+   * in another form than those of a prompt. */
+  int32_t generated;
 } ds_step_item;
 
 /** `options` may be NULL. */

@@ -70,9 +70,12 @@ Status Bench::append(std::vector<Sequence> &sequences, int64_t count) {
     int64_t rows = std::min<int64_t>(count - done, ids.size());
     bool last = done + rows == count;
     std::vector<StepItem> items;
-    for (size_t i = 0; i < sequences.size(); ++i)
+    for (size_t i = 0; i < sequences.size(); ++i) {
       items.push_back(
           {&sequences[i], ids.data(), rows, last ? rows - 1 : rows});
+      // One token after others is decoding.
+      items.back().generated = count == 1 && sequences[i].length() > 0;
+    }
     if (Status error = session.engine().step(items))
       return error;
     if (interrupted())

@@ -79,8 +79,9 @@ ds::tool::continueSequence(Session &session, Sequence &sequence,
     if (count == options.maxTokens ||
         sequence.length() == session.config().positions)
       break;
-    if (Status error =
-            session.engine().step({{&sequence, &sample->token, 1, 0}}))
+    StepItem item{&sequence, &sample->token, 1, 0};
+    item.generated = true;
+    if (Status error = session.engine().step({item}))
       return *error;
     ++result.steps;
   }

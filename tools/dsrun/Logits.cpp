@@ -20,6 +20,7 @@ struct LogitsOptions {
   SessionOptions session;
   std::string ids, out;
   int64_t chunk = 0;
+  int64_t generatedFrom = -1;
   bool hidden = false, batch = false, logProbs = false;
 };
 
@@ -130,7 +131,11 @@ Status LogitsRun::runTogether(size_t begin, size_t end, TensorWriter &writer) {
         continue;
       int64_t count = std::min(
           left, options.chunk ? options.chunk : options.session.stepTokens);
+      bool generated = options.generatedFrom >= 0 && at >= options.generatedFrom;
+      if (!generated && options.generatedFrom > at)
+        count = std::min(count, options.generatedFrom - at);
       items.push_back({&runner.sequence, ids.data() + at, count, 0});
+      items.back().generated = generated;
       running.push_back(&runner);
       done += count;
     }
@@ -191,6 +196,9 @@ int ds::tool::runLogits(const Words &words) {
   line.option(options.chunk, "chunk", "N",
               "run prompts in chunks of N tokens; 1 is decoding");
   line.flag(options.batch, "batch", "run all prompts in one batch");
+  line.option(options.generatedFrom, "generated-from", "N",
+              "tokens from the N-th on, counted from 0, have the role of\n"
+              "generated ones; by default all are prompts");
   options.session.declare(line);
   Result<bool> parsed = line.parse(words);
   if (!parsed)
