@@ -129,6 +129,8 @@ static Columns findColumns(Value value) {
 /// reads is kept as values, whose rows lie together.
 static SegmentDest findView(Value state) {
   for (OpOperand &use : state.getUses()) {
+    if (isa<ReadLatentsOp>(use.getOwner()))
+      return SegmentDest::Key;
     if (auto attend = dyn_cast<AttendOp>(use.getOwner()))
       if (attend.getKeys() == state)
         return SegmentDest::Key;
