@@ -46,6 +46,9 @@ constexpr llvm::StringLiteral kComputeAttr = "ds.compute";
 /// Module attribute: a dictionary of what the runtime must know of the
 /// configuration (vocab_size, max_position_embeddings, ...).
 constexpr llvm::StringLiteral kConfigAttr = "ds.config";
+/// Module attribute, an array of strings: beginnings of names of tensors of the
+/// checkpoint that the model does not read.
+constexpr llvm::StringLiteral kIgnoredAttr = "ds.ignored";
 /// Function attribute, a string: the entry point of the artifact that the
 /// function is. "infer" serves, "log_prob" gives log-probabilities of tokens
 /// chosen from its logits, "train" gives losses and adds to gradients, "update"

@@ -176,7 +176,8 @@ struct Field : ItemBase<Item::Field> {
   ExprPtr initial; ///< Taken where the key is missing or null; may be null.
 };
 
-/// `ignore "key", "other"`: keys that say nothing of the model.
+/// `ignore "key", "other"`: keys that say nothing of the model; in a model,
+/// beginnings of names of tensors that it does not read.
 struct Ignore : ItemBase<Item::Ignore> {
   using ItemBase::ItemBase;
   std::vector<llvm::StringRef> keys; ///< With quotes.

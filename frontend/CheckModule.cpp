@@ -65,6 +65,10 @@ void Checker::checkItem(const Item &item, Scope &scope) {
     return checkRequire(llvm::cast<Require>(item), scope);
   case Item::Weight:
     return checkWeight(llvm::cast<Weight>(item), scope);
+  case Item::Ignore:
+    for (StringRef label : llvm::cast<Ignore>(item).keys)
+      checkLabel(label, scope);
+    return;
   case Item::State:
     return checkState(llvm::cast<State>(item), scope);
   case Item::Use:

@@ -90,6 +90,11 @@ void Generator::setAttributes(mlir::ModuleOp module, Instance &model,
   module->setAttr(kModelAttr, builder.getStringAttr(modelType));
   module->setAttr(kComputeAttr, mlir::TypeAttr::get(compute));
   module->setAttr(kConfigAttr, getAttribute(builder, config));
+  if (!model.ignored.empty()) {
+    llvm::SmallVector<StringRef> names(model.ignored.begin(),
+                                       model.ignored.end());
+    module->setAttr(kIgnoredAttr, builder.getStrArrayAttr(names));
+  }
 }
 
 //===----------------------------------------------------------------------===//

@@ -111,6 +111,11 @@ bool Instantiator::addItem(Instance &instance, const Item &item) {
     return checkRequire(instance, llvm::cast<Require>(item));
   case Item::Weight:
     return addWeight(instance, llvm::cast<Weight>(item));
+  case Item::Ignore:
+    for (StringRef label : llvm::cast<Ignore>(item).keys)
+      instance.ignored.push_back(
+          joinLabel(instance.label, label, instance.scope));
+    return true;
   case Item::State:
     return addState(instance, llvm::cast<State>(item));
   case Item::Use:

@@ -58,6 +58,7 @@ struct Instance {
   std::map<std::string, std::unique_ptr<WeightInstance>> weights;
   std::map<std::string, std::string> tied; ///< Another name of a weight.
   std::vector<std::unique_ptr<StateInstance>> states;
+  std::vector<std::string> ignored; ///< Beginnings of names of tensors.
   std::vector<std::pair<std::string, std::unique_ptr<Instance>>> parts;
   std::map<std::string, StackInstance> stacks;
 

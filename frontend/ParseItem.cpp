@@ -156,8 +156,11 @@ ItemPtr Parser::parseState() {
   if (!expectName(item->name, "the name of the state") ||
       !expectMark(":", "and the state's type") || !parseTensorType(item->type))
     return nullptr;
-  if (consumeWord("every") && !(item->stride = parseExpr()))
-    return nullptr;
+  if (peek().kind == Token::Name && peek().text == "every") {
+    take();
+    if (!(item->stride = parseExpr()))
+      return nullptr;
+  }
   return item;
 }
 

@@ -268,6 +268,8 @@ ItemPtr Parser::parseItem(Where where) {
       return parseState();
     if (token.isWord("use"))
       return parseUse();
+    if (token.isWord("ignore"))
+      return parseIgnore();
     if (token.isWord("fn"))
       return parseFn();
     return parseUnknownItem(where);

@@ -285,7 +285,7 @@ json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
     entries[entry.name] = std::move(object);
   }
   Type compute = module->getAttrOfType<TypeAttr>(kComputeAttr).getValue();
-  return json::Object{
+  json::Object manifest{
       {"format", 2},
       {"producer", "dscc 0.1.0"},
       {"model", module->getAttrOfType<StringAttr>(kModelAttr).getValue()},
@@ -300,4 +300,7 @@ json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
       {"states", std::move(states)},
       {"kernels", std::move(kernels.kernels)},
       {"entries", std::move(entries)}};
+  if (Attribute ignored = module->getAttr(kIgnoredAttr))
+    manifest["ignored"] = toJson(ignored);
+  return manifest;
 }

@@ -309,6 +309,10 @@ Result<Manifest> Manifest::parse(std::string_view text,
         std::pair("generated_query_rows", &manifest.step.generatedQueryRows)})
     if (root.has(key))
       *rows = root.at(key).integer(1);
+  if (root.has("ignored"))
+    root.at("ignored").each([&](const Reader &item) {
+      manifest.ignored.push_back(item.string());
+    });
   readLists(root, manifest);
   if (problem.empty() && format == 1)
     manifest.entries["infer"] = readOldEntry(root, manifest);

@@ -225,6 +225,7 @@ struct Manifest {
   std::vector<std::string> variants;
   int64_t scratchBytes = 0;
   StepLayout step;
+  std::vector<std::string> ignored; // How names of unread tensors begin.
   std::vector<WeightSpec> weights;
   std::vector<StateSpec> states;
   std::vector<KernelSpec> kernels;

@@ -2,6 +2,7 @@
 #include "runtime/Pack.h"
 #include "runtime/Weights.h"
 
+#include <algorithm>
 #include <set>
 
 using namespace ds::runtime;
@@ -51,9 +52,14 @@ struct WeightChecker {
                               tensor.dtype));
   }
 
-  void checkUnused() {
+  void checkUnused(const std::vector<std::string> &ignored) {
+    auto isIgnored = [&](const std::string &name) {
+      return std::any_of(ignored.begin(), ignored.end(), [&](auto &begin) {
+        return name.compare(0, begin.size(), begin) == 0;
+      });
+    };
     for (const auto &[name, tensor] : checkpoint.tensors())
-      if (!used.count(name) && !isHarmless(name))
+      if (!used.count(name) && !isHarmless(name) && !isIgnored(name))
         problems.push_back(join("unexpected tensor '", name, "' of shape ",
                                 shapeText(tensor.shape)));
   }
@@ -68,7 +74,7 @@ Status ds::runtime::checkWeights(const Manifest &manifest,
       for (size_t part = 0; part < weight.parts.size(); ++part)
         checker.check(weight.nameOf(part, matrix),
                       partShape(weight, weight.parts[part]));
-  checker.checkUnused();
+  checker.checkUnused(manifest.ignored);
   if (checker.problems.empty())
     return std::nullopt;
   size_t count = checker.problems.size();
