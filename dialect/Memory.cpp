@@ -8,8 +8,9 @@ LogicalResult BufferAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  StringRef name, StringRef rows,
                                  int64_t rowBytes, int64_t layers,
                                  Type element, BytesAttr offset) {
-  if (rows.size() != 1 || !StringRef("TRPGEW").contains(rows))
-    return emitError() << "expects rows to be one of T, R, P, G, E and W, got "
+  if (rows.size() != 1 || !StringRef("TRPGECW").contains(rows))
+    return emitError() << "expects rows to be one of T, R, P, G, E, C and "
+                       << "W, got "
                        << "\"" << rows << "\"";
   if (layers <= 0)
     return emitError() << "expects at least one layer";
@@ -20,8 +21,10 @@ LogicalResult BufferAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 
 LogicalResult BytesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                 int64_t perT, int64_t perR, int64_t constant,
-                                int64_t perP, int64_t perG, int64_t perE) {
-  if (llvm::any_of(ArrayRef<int64_t>{perT, perR, constant, perP, perG, perE},
+                                int64_t perP, int64_t perG, int64_t perE,
+                                int64_t perC) {
+  if (llvm::any_of(ArrayRef<int64_t>{perT, perR, constant, perP, perG, perE,
+                                     perC},
                    [](int64_t bytes) { return bytes < 0; }))
     return emitError() << "expects bytes not to be negative";
   return success();

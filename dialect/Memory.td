@@ -6,14 +6,15 @@ include "dialect/Types.td"
 def Ds_BytesAttr : Ds_Attr<"Bytes", "bytes"> {
   let summary = "Bytes that depend on the rows of a step";
   let description = [{
-    T x perT + R x perR + P x perP + G x perG + E x perE + constant, each number
-    of rows (docs/artifact.md) being rounded up to a multiple of 16.
+    T x perT + R x perR + P x perP + G x perG + E x perE + C x perC + constant,
+    each number of rows (docs/artifact.md) being rounded up to a multiple of 16.
   }];
   let parameters = (ins "int64_t":$perT, "int64_t":$perR,
                         "int64_t":$constant,
                         DefaultValuedParameter<"int64_t", "0">:$perP,
                         DefaultValuedParameter<"int64_t", "0">:$perG,
-                        DefaultValuedParameter<"int64_t", "0">:$perE);
+                        DefaultValuedParameter<"int64_t", "0">:$perE,
+                        DefaultValuedParameter<"int64_t", "0">:$perC);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
@@ -26,7 +27,7 @@ def Ds_BufferAttr : Ds_Attr<"Buffer", "buffer"> {
     `offset`.
   }];
   let parameters = (ins StringRefParameter<"what it holds">:$name,
-                        StringRefParameter<"T, R, P, G, E or W">:$rows,
+                        StringRefParameter<"T, R, P, G, E, C or W">:$rows,
                         "int64_t":$rowBytes, "int64_t":$layers,
                         "::mlir::Type":$element,
                         "::ds::BytesAttr":$offset);

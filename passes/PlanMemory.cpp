@@ -181,7 +181,8 @@ static void recordPlan(func::FuncOp entry, const EntryPlan &plan,
   Builder builder(context);
   auto getBytes = [&](const LinearBytes &bytes) {
     return BytesAttr::get(context, bytes.per[0], bytes.per[1], bytes.constant,
-                          bytes.per[2], bytes.per[3], bytes.per[4]);
+                          bytes.per[2], bytes.per[3], bytes.per[4],
+                          bytes.per[5]);
   };
   SmallVector<Attribute> buffers;
   for (const PlannedBuffer &buffer : plan.buffers)

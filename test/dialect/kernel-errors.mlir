@@ -227,7 +227,7 @@ func.func @heads_state_types(%x: tensor<?x32xbf16>, %a: tensor<?x8xf32>, %s: !ds
 
 // -----
 
-// expected-error @below {{expects rows to be one of T, R, P, G, E and W, got "Q"}}
+// expected-error @below {{expects rows to be one of T, R, P, G, E, C and W, got "Q"}}
 func.func @buffer_rows() attributes {a = #ds.buffer<name = "x", rows = "Q", rowBytes = 4, layers = 1, element = f32, offset = <perT = 0, perR = 0, constant = 0>>} {
   return
 }
