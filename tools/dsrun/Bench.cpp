@@ -73,8 +73,7 @@ Status Bench::append(std::vector<Sequence> &sequences, int64_t count) {
     for (size_t i = 0; i < sequences.size(); ++i) {
       items.push_back(
           {&sequences[i], ids.data(), rows, last ? rows - 1 : rows});
-      // One token after others is decoding.
-      items.back().generated = count == 1 && sequences[i].length() > 0;
+      items.back().generated = count == 1; // Decoding.
     }
     if (Status error = session.engine().step(items))
       return error;
