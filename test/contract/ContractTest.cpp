@@ -1,6 +1,9 @@
 //===- ContractTest.cpp - Results do not depend on how they are made ------===//
 //
-//   ContractTest --artifact=SO --weights=DIR [--variant=NAME] [gtest options]
+//   ContractTest --artifact=SO --weights=DIR [--variant=NAME]
+//                [--roles=prompt|mixed] [gtest options]
+//
+// With mixed roles the second half of every reference was generated.
 //
 //===----------------------------------------------------------------------===//
 #include "test/contract/Harness.h"
@@ -256,13 +259,13 @@ TEST(Golden, GreedyTokens) {
     Runner runner = server.start(0);
     const float *logits = nullptr;
     for (int32_t token : prompt["ids"].get<std::vector<int32_t>>())
-      logits = server.append(runner, token);
+      logits = server.append(runner, token, /*generated=*/false);
     std::vector<int32_t> found,
         expected = prompt["greedy"].get<std::vector<int32_t>>();
     while (found.size() < expected.size()) {
       found.push_back(
           std::max_element(logits, logits + harness().vocabulary()) - logits);
-      logits = server.append(runner, found.back());
+      logits = server.append(runner, found.back(), /*generated=*/true);
     }
     EXPECT_EQ(found, expected) << name;
   }
@@ -288,11 +291,14 @@ int main(int argc, char **argv) {
   std::string artifact = takeOption(argc, argv, "artifact");
   weightsFolder = takeOption(argc, argv, "weights");
   std::string variant = takeOption(argc, argv, "variant");
-  if (artifact.empty() || weightsFolder.empty() || argc > 1) {
-    std::cerr << "expects --artifact=SO and --weights=DIR\n";
+  std::string roles = takeOption(argc, argv, "roles");
+  bool known = roles.empty() || roles == "prompt" || roles == "mixed";
+  if (artifact.empty() || weightsFolder.empty() || !known || argc > 1) {
+    std::cerr << "expects --artifact=SO, --weights=DIR and roles that are "
+                 "prompt or mixed\n";
     return 2;
   }
-  Harness harness(artifact, weightsFolder, variant);
+  Harness harness(artifact, weightsFolder, variant, roles == "mixed");
   shared = &harness;
   return RUN_ALL_TESTS();
 }

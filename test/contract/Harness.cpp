@@ -25,7 +25,7 @@ static uint64_t next(uint64_t &state) {
 }
 
 Harness::Harness(const std::string &artifact, const std::string &weights,
-                 const std::string &variant) {
+                 const std::string &variant, bool generated) {
   char *error = nullptr;
   artifactHandle.reset(ds_artifact_open(
       artifact.c_str(), variant.empty() ? nullptr : variant.c_str(), &error));
@@ -44,11 +44,11 @@ Harness::Harness(const std::string &artifact, const std::string &weights,
     std::vector<int32_t> tokens = shared;
     for (int32_t token : randomTokens(tail))
       tokens.push_back(token);
-    addReference(std::move(tokens));
+    addReference(std::move(tokens), generated ? sharedTokens / 2 : tokens.size());
   }
   // Lengths around pages (64), blocks (32), query tiles (16) and splits (512).
   for (size_t length : {1, 2, 15, 16, 17, 31, 64, 65, 128, 513, 700})
-    addReference(randomTokens(length));
+    addReference(randomTokens(length), generated ? length / 2 : length);
 }
 
 std::vector<int32_t> Harness::randomTokens(size_t count) {
@@ -58,7 +58,8 @@ std::vector<int32_t> Harness::randomTokens(size_t count) {
   return tokens;
 }
 
-void Harness::addReference(std::vector<int32_t> tokens) {
+/// Runs the prompt in one step and the generated tokens in another.
+void Harness::addReference(std::vector<int32_t> tokens, int64_t prompt) {
   char *error = nullptr;
   int64_t count = tokens.size();
   ds_engine_options options = {count, count};
@@ -71,16 +72,24 @@ void Harness::addReference(std::vector<int32_t> tokens) {
   if (!state)
     giveUp("state", error);
   Handle<ds_sequence> sequence(ds_sequence_create(state.get()));
-  ds_step_item item = {sequence.get(), tokens.data(), count, 0};
-  if (ds_engine_step(engine.get(), &item, 1, &error))
-    giveUp("step", error);
   Reference reference;
-  for (int64_t row = 0; row < count; ++row) {
-    const float *logits = ds_engine_logits(engine.get(), row);
-    reference.logits.insert(reference.logits.end(), logits,
-                            logits + vocabulary());
+  for (bool generated : {false, true}) {
+    int64_t rows = generated ? count - prompt : prompt;
+    if (rows == 0)
+      continue;
+    ds_step_item item = {sequence.get(),
+                         tokens.data() + (generated ? prompt : 0), rows, 0,
+                         generated};
+    if (ds_engine_step(engine.get(), &item, 1, &error))
+      giveUp("step", error);
+    for (int64_t row = 0; row < rows; ++row) {
+      const float *logits = ds_engine_logits(engine.get(), row);
+      reference.logits.insert(reference.logits.end(), logits,
+                              logits + vocabulary());
+    }
   }
   reference.tokens = std::move(tokens);
+  reference.prompt = prompt;
   all.push_back(std::move(reference));
 }
 
@@ -125,12 +134,33 @@ void Server::truncate(Runner &runner, int64_t length) {
 }
 
 void Server::step(const std::vector<Item> &items) {
+  std::vector<Item> first, second;
+  for (const Item &item : items) {
+    int64_t prompt = harness.references()[item.runner->reference].prompt;
+    int64_t left = prompt - item.runner->length;
+    if (left <= 0 || left >= item.count) {
+      first.push_back(item);
+      continue;
+    }
+    int64_t generated = item.count - left;
+    second.push_back(
+        {item.runner, generated, std::min(generated, item.outputs)});
+    first.push_back({item.runner, left, item.outputs - second.back().outputs});
+  }
+  stepOfRoles(first);
+  if (!second.empty())
+    stepOfRoles(second);
+}
+
+/// Runs items whose tokens have one role each.
+void Server::stepOfRoles(const std::vector<Item> &items) {
   std::vector<ds_step_item> work;
   for (const Item &item : items) {
     const Reference &reference = harness.references()[item.runner->reference];
-    work.push_back({item.runner->sequence.get(),
-                    reference.tokens.data() + item.runner->length, item.count,
-                    item.count - item.outputs});
+    int64_t at = item.runner->length;
+    work.push_back({item.runner->sequence.get(), reference.tokens.data() + at,
+                    item.count, item.count - item.outputs,
+                    at >= reference.prompt});
   }
   char *error = nullptr;
   if (ds_engine_step(engine.get(), work.data(), work.size(), &error))
@@ -144,8 +174,8 @@ void Server::step(const std::vector<Item> &items) {
   EXPECT_EQ(ds_engine_outputs(engine.get()), row);
 }
 
-const float *Server::append(Runner &runner, int32_t token) {
-  ds_step_item item = {runner.sequence.get(), &token, 1, 0};
+const float *Server::append(Runner &runner, int32_t token, bool generated) {
+  ds_step_item item = {runner.sequence.get(), &token, 1, 0, generated};
   char *error = nullptr;
   if (ds_engine_step(engine.get(), &item, 1, &error))
     giveUp("step", error);

@@ -27,19 +27,21 @@ struct Free {
 };
 template <typename T> using Handle = std::unique_ptr<T, Free>;
 
-/// Tokens and, for each, its row of logits.
+/// Tokens and, for each, its row of logits. Those from `prompt` on have the role
+/// of generated ones.
 struct Reference {
   std::vector<int32_t> tokens;
+  int64_t prompt;
   std::vector<float> logits; // [tokens, vocabulary]
 };
 
 /// An artifact with weights and the references. One for the process.
 class Harness {
 public:
-  /// Loads the artifact; `variant` may be empty. Exits with a message if that
-  /// fails.
+  /// Loads the artifact; `variant` may be empty. With `generated`, references
+  /// are prompts to their half only. Exits with a message if that fails.
   Harness(const std::string &artifact, const std::string &weights,
-          const std::string &variant);
+          const std::string &variant, bool generated);
 
   ds_artifact *artifact() const { return artifactHandle.get(); }
   ds_weights *weights() const { return weightsHandle.get(); }
@@ -55,7 +57,7 @@ public:
 
 private:
   std::vector<int32_t> randomTokens(size_t count);
-  void addReference(std::vector<int32_t> tokens);
+  void addReference(std::vector<int32_t> tokens, int64_t prompt);
 
   Handle<ds_artifact> artifactHandle;
   Handle<ds_pool> pool;
@@ -95,15 +97,17 @@ public:
     Runner *runner;
     int64_t count, outputs;
   };
-  /// Runs a step and expects every row of logits to equal the reference.
+  /// Runs a step and expects every row of logits to equal the reference. Items
+  /// that go past their prompt take a second step for what they generate.
   void step(const std::vector<Item> &items);
 
   /// Appends one token that need not be a reference's and returns its logits.
-  const float *append(Runner &runner, int32_t token);
+  const float *append(Runner &runner, int32_t token, bool generated);
 
   ds_state *state() const { return stateHandle.get(); }
 
 private:
+  void stepOfRoles(const std::vector<Item> &items);
   void compare(const Item &item, int64_t firstRow);
 
   const Harness &harness;
