@@ -81,9 +81,10 @@ def KernelAppendBlocksOp : Ds_KernelOp<"append_blocks", [
 
     ```mlir
     %c = ds.view_seq %s blocks
-    %r = ds.kernel.gather_blocks @gather %k, %p, %c length 1 stride 4
-        : (!ds.state<[2, 24], bf16>, tensor<1x24xbf16>, !ds.seq) -> tensor<?x24xbf16>
-    %e1 = ds.kernel.append_blocks @append %e, %r, %c keys
+    %r = ds.kernel.gather_blocks @gather %k, %p, %c length 8 stride 4
+        : (!ds.state<[2, 24], bf16>, tensor<8x24xbf16>, !ds.seq) -> tensor<?x192xbf16>
+    %x = ds.linear %r, %w : (tensor<?x192xbf16>, tensor<24x192xbf16>) -> tensor<?x24xbf16>
+    %e1 = ds.kernel.append_blocks @append %e, %x, %c keys
         : !ds.state<[2, 24], bf16 every 4>, tensor<?x24xbf16>
     ```
   }];

@@ -131,7 +131,10 @@ def AppendBlocksOp : Ds_Op<"append_blocks", [AllTypesMatch<["state", "result"]>,
 
     ```mlir
     %c = ds.view_seq %s blocks
-    %k1 = ds.append_blocks %k, %x, %c
+    %r = ds.gather_blocks %k, %p, %c length 8 stride 4
+        : (!ds.state<[2, 24], bf16>, tensor<8x24xbf16>, !ds.seq) -> tensor<?x192xbf16>
+    %x = ds.linear %r, %w : (tensor<?x192xbf16>, tensor<24x192xbf16>) -> tensor<?x24xbf16>
+    %e1 = ds.append_blocks %e, %x, %c
         : !ds.state<[2, 24], bf16 every 4>, tensor<?x24xbf16>
     ```
   }];

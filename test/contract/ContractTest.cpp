@@ -249,12 +249,15 @@ TEST_P(RandomPlan, GivesTheSameBits) {
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomPlan, testing::Range(1, 25));
 
-/// The reference's greedy tokens, one step at a time, each fed back.
+/// The reference's greedy tokens, one step at a time, each fed back; but for
+/// prompts where activations of bf16 are known to decide otherwise.
 TEST(Golden, GreedyTokens) {
   std::ifstream file(weightsFolder + "/golden.json");
   ASSERT_TRUE(file) << "expects golden.json in " << weightsFolder;
   nlohmann::json golden = nlohmann::json::parse(file);
   for (const auto &[name, prompt] : golden["prompts"].items()) {
+    if (!prompt.value("bf16_decides_alike", true))
+      continue;
     Server server(harness(), {});
     Runner runner = server.start(0);
     const float *logits = nullptr;

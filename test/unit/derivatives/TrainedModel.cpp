@@ -108,6 +108,7 @@ struct Part {
   int64_t weight, layer;
   int64_t index; ///< Of the parts of the weight.
   int64_t firstRow, rows, columns;
+  int64_t begin; ///< Row of the layer at which its matrix of a stack begins.
 };
 } // namespace
 
@@ -115,14 +116,13 @@ static std::vector<Part> listParts(const rt::Manifest &manifest) {
   std::vector<Part> parts;
   for (size_t w = 0; w < manifest.weights.size(); ++w) {
     const rt::WeightSpec &spec = manifest.weights[w];
-    int64_t first = spec.layers ? spec.layers->first : 0;
-    for (int64_t layer = 0; layer < spec.layerCount(); ++layer) {
+    for (int64_t matrix = 0; matrix < spec.matrixCount(); ++matrix) {
       int64_t row = 0;
+      int64_t begin = matrix % spec.stack * rt::roundUp(spec.rows(), 32);
       for (size_t p = 0; p < spec.parts.size(); ++p) {
-        parts.push_back({spec.parts[p].nameAt(first + layer),
-                         static_cast<int64_t>(w), layer,
-                         static_cast<int64_t>(p), row, spec.parts[p].rows,
-                         spec.columns()});
+        parts.push_back({spec.nameOf(p, matrix), static_cast<int64_t>(w),
+                         matrix / spec.stack, static_cast<int64_t>(p), row,
+                         spec.parts[p].rows, spec.columns(), begin});
         row += spec.parts[p].rows;
       }
     }
@@ -168,7 +168,8 @@ public:
     for (const rt::WeightSpec &spec : manifest.weights) {
       std::vector<std::vector<float>> layers;
       for (int64_t layer = 0; layer < spec.layerCount(); ++layer)
-        layers.emplace_back(rt::roundUp(spec.shape[0], 32) * stride(spec));
+        layers.emplace_back(spec.stack * rt::roundUp(spec.rows(), 32) *
+                            stride(spec));
       memory.push_back(std::move(layers));
     }
   }
@@ -189,14 +190,14 @@ public:
       if (spec.paired)
         packed = (2 * (row / 16) + part.index) * 16 + row % 16;
       for (int64_t column = 0; column < part.columns; ++column)
-        values.push_back(from[packed * stride(spec) + column]);
+        values.push_back(from[(part.begin + packed) * stride(spec) + column]);
     }
     return values;
   }
 
 private:
   static int64_t stride(const rt::WeightSpec &spec) {
-    return spec.shape.size() > 1 ? rt::roundUp(spec.shape[1], 32) : 1;
+    return spec.shape.size() > 1 ? rt::roundUp(spec.columns(), 32) : 1;
   }
 
   const rt::Manifest &manifest;
