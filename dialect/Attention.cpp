@@ -76,6 +76,14 @@ static LogicalResult verifyKeyValue(Operation *op, StateType keys,
   return success();
 }
 
+/// Checks the positions that queries see, if there are any.
+static LogicalResult verifyEntries(Operation *op, Value entries,
+                                   std::optional<uint64_t> prefix) {
+  if (entries && !prefix)
+    return op->emitOpError() << "expects a prefix where there are entries";
+  return success();
+}
+
 /// The type of what attention reads as values: of a prefix, columns of the
 /// keys.
 static FailureOr<StateType> getReadValues(Operation *op, Value keys,
@@ -123,6 +131,7 @@ LogicalResult AttendOp::verify() {
   FailureOr<StateType> values =
       getReadValues(*this, getKeys(), getValues(), getPrefix());
   if (failed(values) ||
+      failed(verifyEntries(*this, getEntries(), getPrefix())) ||
       failed(verifyAttend(*this, getQuery(), getKeys().getType(), *values,
                           getResult(), getHeads())))
     return failure();
@@ -155,20 +164,33 @@ static double rowBytes(ValueRange values, StepShape step) {
   return bytes;
 }
 
-static Cost attendCost(Operation *op, StateType keys, StateType values,
-                       int64_t heads, StepShape step) {
+/// What queries read as values are the first columns of the keys, and read
+/// once, where there is a prefix. Products count `keyProducts` of the keys'
+/// width and `valueProducts` of the values'.
+template <typename Op>
+static Cost attendCost(Op op, int64_t keyProducts, int64_t valueProducts,
+                       StepShape step) {
+  StateType keys = op.getKeys().getType(), values = op.getValues().getType();
+  if (Value entries = op.getEntries())
+    step.cached = std::min<int64_t>(step.cached, columns(entries));
+  int64_t valueDims = values.getShape()[1];
+  double kept = stateBytes(keys, values, step);
+  if (op.getPrefix()) {
+    valueDims = static_cast<int64_t>(*op.getPrefix());
+    kept /= 2;
+  }
   Cost cost;
-  auto dims = static_cast<double>(keys.getShape()[1] + values.getShape()[1]);
-  cost.flops = 2.0 * countPairs(heads, step) * dims;
-  cost.stateBytes = stateBytes(keys, values, step);
+  cost.flops = 2.0 * countPairs(op.getHeads(), step) *
+               static_cast<double>(keyProducts * keys.getShape()[1] +
+                                   valueProducts * valueDims);
+  cost.stateBytes = kept;
   cost.activationBytes = rowBytes(op->getOperands(), step) +
                          rowBytes(op->getResults(), step);
   return cost;
 }
 
 Cost AttendOp::getCost(StepShape step) {
-  return attendCost(*this, getKeys().getType(), getValues().getType(),
-                    getHeads(), step);
+  return attendCost(*this, 1, 1, step);
 }
 
 LogicalResult RopeAppendOp::verify() {
@@ -194,6 +216,7 @@ LogicalResult KernelAttentionOp::verify() {
   FailureOr<StateType> values =
       getReadValues(*this, getKeys(), getValues(), getPrefix());
   if (failed(values) ||
+      failed(verifyEntries(*this, getEntries(), getPrefix())) ||
       failed(verifyAttend(*this, getQuery(), getKeys().getType(), *values,
                           getResult(), getHeads())))
     return failure();
@@ -203,8 +226,7 @@ LogicalResult KernelAttentionOp::verify() {
 }
 
 Cost KernelAttentionOp::getCost(StepShape step) {
-  return attendCost(*this, getKeys().getType(), getValues().getType(),
-                    getHeads(), step);
+  return attendCost(*this, 1, 1, step);
 }
 
 LogicalResult KernelAttentionDeltaOp::verify() {
@@ -228,26 +250,16 @@ Cost KernelAttentionDeltaOp::getCost(StepShape step) {
 
 /// Checks what both backward kernels take.
 template <typename Op> static LogicalResult verifyBackward(Op op) {
-  if (failed(verifyAttend(op, op.getQuery(), op.getKeys().getType(),
-                          op.getValues().getType(), op.getOutputGradient(),
-                          op.getHeads())))
+  FailureOr<StateType> values =
+      getReadValues(op, op.getKeys(), op.getValues(), op.getPrefix());
+  if (failed(values) ||
+      failed(verifyEntries(op, op.getEntries(), op.getPrefix())) ||
+      failed(verifyAttend(op, op.getQuery(), op.getKeys().getType(), *values,
+                          op.getOutputGradient(), op.getHeads())))
     return failure();
   if (failed(verifyStatistic(op, "lse", op.getLse(), op.getHeads())))
     return failure();
   return verifyStatistic(op, "delta", op.getDelta(), op.getHeads());
-}
-
-/// `products` of keys' and of values' width are taken for each pair.
-template <typename Op>
-static Cost backwardCost(Op op, int64_t keyProducts, int64_t valueProducts,
-                         StepShape step) {
-  Cost cost = attendCost(op, op.getKeys().getType(), op.getValues().getType(),
-                         op.getHeads(), step);
-  cost.flops = 2.0 * countPairs(op.getHeads(), step) *
-               static_cast<double>(
-                   keyProducts * op.getKeys().getType().getShape()[1] +
-                   valueProducts * op.getValues().getType().getShape()[1]);
-  return cost;
 }
 
 LogicalResult KernelAttentionBackwardQueryOp::verify() {
@@ -261,7 +273,7 @@ LogicalResult KernelAttentionBackwardQueryOp::verify() {
 }
 
 Cost KernelAttentionBackwardQueryOp::getCost(StepShape step) {
-  return backwardCost(*this, 2, 1, step);
+  return attendCost(*this, 2, 1, step);
 }
 
 /// Checks that a gradient has the rows that a state keeps.
@@ -276,23 +288,37 @@ static LogicalResult verifyStateGradient(Operation *op, StringRef name,
   return success();
 }
 
-LogicalResult KernelAttentionBackwardKeysOp::verify() {
-  if (failed(verifyBackward(*this)) ||
-      failed(verifyStateGradient(*this, "keys", getKeyGradient(),
-                                 getKeys().getType())))
+/// Checks the gradients of keys and, unless they are columns of them, values.
+template <typename Op> static LogicalResult verifyKeptGradients(Op op) {
+  if (failed(verifyStateGradient(op, "keys", op.getKeyGradient(),
+                                 op.getKeys().getType())))
     return failure();
-  return verifyStateGradient(*this, "values", getValueGradient(),
-                             getValues().getType());
+  if (op.getPrefix().has_value() == (op.getValueGradient() != nullptr))
+    return op.emitOpError() << "expects a gradient of the values or a prefix";
+  if (op.getPrefix())
+    return success();
+  return verifyStateGradient(op, "values", op.getValueGradient(),
+                             op.getValues().getType());
+}
+
+LogicalResult KernelAttentionBackwardKeysOp::verify() {
+  if (failed(verifyBackward(*this)))
+    return failure();
+  return verifyKeptGradients(*this);
 }
 
 Cost KernelAttentionBackwardKeysOp::getCost(StepShape step) {
-  return backwardCost(*this, 2, 2, step);
+  return attendCost(*this, 2, 2, step);
 }
 
 LogicalResult AttendBackwardOp::verify() {
-  StateType keys = getKeys().getType(), values = getValues().getType();
   auto heads = static_cast<int64_t>(getHeads());
-  if (failed(verifyAttend(*this, getQuery(), keys, values, getOutput(), heads)))
+  FailureOr<StateType> values =
+      getReadValues(*this, getKeys(), getValues(), getPrefix());
+  if (failed(values) ||
+      failed(verifyEntries(*this, getEntries(), getPrefix())) ||
+      failed(verifyAttend(*this, getQuery(), getKeys().getType(), *values,
+                          getOutput(), heads)))
     return failure();
   if (getOutputGradient().getType() != getOutput().getType())
     return emitOpError() << "expects a gradient of the output's type "
@@ -302,19 +328,13 @@ LogicalResult AttendBackwardOp::verify() {
     return emitOpError() << "expects a result like the queries "
                          << getQuery().getType() << ", got "
                          << getQueryGradient().getType();
-  if (failed(verifyStatistic(*this, "lse", getLse(), heads)) ||
-      failed(verifyStateGradient(*this, "keys", getKeyGradient(), keys)))
+  if (failed(verifyStatistic(*this, "lse", getLse(), heads)))
     return failure();
-  return verifyStateGradient(*this, "values", getValueGradient(), values);
+  return verifyKeptGradients(*this);
 }
 
 /// The queries' kernel takes three products for each pair, that of the keys
 /// four (arXiv 2205.14135, algorithm 4, without one kernel for both).
 Cost AttendBackwardOp::getCost(StepShape step) {
-  Cost cost = attendCost(*this, getKeys().getType(), getValues().getType(),
-                         getHeads(), step);
-  cost.flops = 2.0 * countPairs(getHeads(), step) *
-               static_cast<double>(4 * getKeys().getType().getShape()[1] +
-                                   3 * getValues().getType().getShape()[1]);
-  return cost;
+  return attendCost(*this, 4, 3, step);
 }

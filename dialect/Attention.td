@@ -58,7 +58,9 @@ def AttendOp : Ds_Op<"attend", [Pure,
     head's scores, which the gradient needs.
 
     With `prefix`, keys and values are the same state, of one key head, and the
-    values are the first `prefix` columns of the keys.
+    values are the first `prefix` columns of the keys. With `entries`, a query
+    sees the positions of its row, in ascending order, -1 after the last, and no
+    others; splits are of 512 of them. DeepSeek-V3.2's sparse attention.
     Vaswani et al., arXiv 1706.03762, eq. 1; grouped: arXiv 2305.13245.
 
     ```mlir
@@ -68,11 +70,13 @@ def AttendOp : Ds_Op<"attend", [Pure,
     ```
   }];
   let arguments = (ins Ds_Matrix:$query, Ds_StateType:$keys,
-                       Ds_StateType:$values, Ds_SeqType:$seq, I64Attr:$heads,
+                       Ds_StateType:$values, Ds_SeqType:$seq,
+                       Optional<Ds_PositionList>:$entries, I64Attr:$heads,
                        F64Attr:$scale, OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$result, Optional<Ds_Matrix>:$lse);
   let assemblyFormat = [{
-    $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale
+    $query `,` $keys `,` $values `,` $seq
+    (`entries` $entries^ `:` type($entries))? `heads` $heads `scale` $scale
     (`prefix` $prefix^)? attr-dict
     `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
     type($result) (`,` type($lse)^)?
@@ -81,7 +85,7 @@ def AttendOp : Ds_Op<"attend", [Pure,
       "::mlir::Value":$keys, "::mlir::Value":$values, "::mlir::Value":$seq,
       "::mlir::IntegerAttr":$heads, "::mlir::FloatAttr":$scale), [{
     build($_builder, $_state, result, ::mlir::Type(), query, keys, values, seq,
-          heads, scale, ::mlir::IntegerAttr());
+          ::mlir::Value(), heads, scale, ::mlir::IntegerAttr());
   }]>];
   let hasVerifier = 1;
 }

@@ -43,6 +43,8 @@ class Ds_Attr<string name, string attrMnemonic>
 
 /// Activations: tokens by columns, in a compute type.
 def Ds_Matrix : TensorRankOf<[BF16, F32], [2]>;
+// For every token, positions that it sees, in ascending order, then -1.
+def Ds_PositionList : TensorRankOf<[I32], [2]>;
 def Ds_Vector : TensorRankOf<[BF16, F32], [1]>;
 def Ds_WeightTensor : TensorRankOf<[BF16, F32, F8E4M3FN], [1, 2, 3]>;
 #endif

@@ -148,18 +148,37 @@ Cost GatedLinearOp::getCost(StepShape step) {
                      getRouting());
 }
 
-LogicalResult RmsNormOp::verify() {
-  auto weight = cast<RankedTensorType>(getWeight().getType());
-  if (weight.getRank() != 1 || weight.getDimSize(0) != columns(getInput()))
-    return emitOpError() << "expects a weight of " << columns(getInput())
-                         << " elements, got " << weight;
-  if (columns(getResult()) != columns(getInput()))
-    return emitOpError() << "expects as many columns out ("
-                         << columns(getResult()) << ") as in ("
-                         << columns(getInput()) << ")";
-  if (getEps().convertToDouble() < 0)
-    return emitOpError() << "expects eps not to be negative";
+/// Checks a norm of rows with `weights` for their columns.
+template <typename Op> static LogicalResult verifyNorm(Op op, ValueRange weights) {
+  int64_t width = columns(op.getInput());
+  for (Value each : weights) {
+    auto weight = cast<RankedTensorType>(each.getType());
+    if (weight.getRank() != 1 || weight.getDimSize(0) != width)
+      return op.emitOpError() << "expects a weight of " << width
+                              << " elements, got " << weight;
+  }
+  if (columns(op.getResult()) != width)
+    return op.emitOpError() << "expects as many columns out ("
+                            << columns(op.getResult()) << ") as in (" << width
+                            << ")";
+  if (op.getEps().convertToDouble() < 0)
+    return op.emitOpError() << "expects eps not to be negative";
   return success();
+}
+
+LogicalResult RmsNormOp::verify() { return verifyNorm(*this, getWeight()); }
+
+LogicalResult LayerNormOp::verify() {
+  return verifyNorm(*this, {getWeight(), getBias()});
+}
+
+Cost LayerNormOp::getCost(StepShape step) {
+  Cost cost;
+  cost.flops = 7.0 * static_cast<double>(step.tokens * columns(getInput()));
+  cost.weightBytes = bytes(getWeight().getType()) + bytes(getBias().getType());
+  cost.activationBytes =
+      rowBytes(getInput(), step.tokens) + rowBytes(getResult(), step.tokens);
+  return cost;
 }
 
 Cost RmsNormOp::getCost(StepShape step) {

@@ -109,6 +109,28 @@ def RmsNormOp : Ds_Op<"rms_norm", [Pure,
   let hasVerifier = 1;
 }
 
+def LayerNormOp : Ds_Op<"layer_norm", [Pure,
+    DeclareOpInterfaceMethods<CostInterface>]> {
+  let summary = "g (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) + b";
+  let description = [{
+    Both means are taken as that of `ds.rms_norm`; rounded once. Ba et al.,
+    arXiv 1607.06450.
+
+    ```mlir
+    %y = ds.layer_norm %x, %g, %b eps 1.0e-6
+        : (tensor<?x64xbf16>, tensor<64xbf16>, tensor<64xbf16>) -> tensor<?x64xbf16>
+    ```
+  }];
+  let arguments = (ins Ds_Matrix:$input, Ds_WeightTensor:$weight,
+                       Ds_WeightTensor:$bias, F64Attr:$eps);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = [{
+    $input `,` $weight `,` $bias `eps` $eps attr-dict `:`
+    functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 def SwigluOp : Ds_Op<"swiglu", [Pure, SameOperandsAndResultType,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {

@@ -165,11 +165,11 @@ FailureOr<Gradients> AttendOp::buildBackward(OpBuilder &builder,
   };
   auto backward = AttendBackwardOp::create(
       builder, getLoc(), getQuery().getType(), kept(getKeys().getType()),
-      kept(getValues().getType()), getQuery(), getKeys(), getValues(),
-      getResult(), getLse(), gradients[0], getSeq(), getHeadsAttr(),
-      getScaleAttr());
+      getPrefix() ? Type() : kept(getValues().getType()), getQuery(),
+      getKeys(), getValues(), getResult(), getLse(), gradients[0], getSeq(),
+      getEntries(), getHeadsAttr(), getScaleAttr(), getPrefixAttr());
   Gradients result(backward->getResults());
-  result.push_back(Value());
+  result.resize(getNumOperands());
   return result;
 }
 

@@ -9,7 +9,9 @@ def KernelAttentionOp : Ds_KernelOp<"attention", [Pure,
   let description = [{
     As `ds.attend`. `lse`, [T, heads] in f32, is the logarithm of the sum of
     the exponentials of a query's scaled scores, which the backward reads. With
-    `prefix`, the values are columns of the keys, which both operands are.
+    `prefix`, the values are columns of the keys, which both operands are. With
+    `entries`, a tile is a token, and the state is kept in the view of values,
+    where a position's row lies together.
 
     ```mlir
     %y, %lse = ds.kernel.attention @attend %q, %k, %v, %s heads 8 scale 0.353
@@ -19,11 +21,13 @@ def KernelAttentionOp : Ds_KernelOp<"attention", [Pure,
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$query,
                        Ds_StateType:$keys, Ds_StateType:$values,
-                       Ds_SeqType:$seq, I64Attr:$heads, F64Attr:$scale,
+                       Ds_SeqType:$seq, Optional<Ds_PositionList>:$entries,
+                       I64Attr:$heads, F64Attr:$scale,
                        OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$result, Optional<Ds_Matrix>:$lse);
   let assemblyFormat = [{
-    $sym_name $query `,` $keys `,` $values `,` $seq `heads` $heads `scale` $scale
+    $sym_name $query `,` $keys `,` $values `,` $seq
+    (`entries` $entries^ `:` type($entries))? `heads` $heads `scale` $scale
     (`prefix` $prefix^)? attr-dict `:` `(` type($query) `,` type($keys) `,` type($values) `)` `->`
     type($result) (`,` type($lse)^)?
   }];
@@ -59,7 +63,8 @@ def KernelAttentionBackwardQueryOp : Ds_KernelOp<"attention_backward_query", [
     With P = exp(scale q k^T - lse) where a query sees a key, 0 elsewhere, and
     dS = scale P (dO v^T - delta), the result is dS k. dS is rounded to the
     element type of the keys before it meets them; the sums run in f32 over
-    the positions in order. arXiv 2205.14135, algorithm 4.
+    the positions in order. With `entries`, a query sees the positions of its
+    row, and the state is kept in the view of values. arXiv 2205.14135, algorithm 4.
 
     ```mlir
     %dq = ds.kernel.attention_backward_query @dq %q, %k, %v, %lse, %delta, %dy, %s
@@ -73,12 +78,13 @@ def KernelAttentionBackwardQueryOp : Ds_KernelOp<"attention_backward_query", [
                        Ds_StateType:$keys, Ds_StateType:$values,
                        Ds_Matrix:$lse, Ds_Matrix:$delta,
                        Ds_Matrix:$outputGradient, Ds_SeqType:$seq,
-                       I64Attr:$heads, F64Attr:$scale);
+                       Optional<Ds_PositionList>:$entries, I64Attr:$heads,
+                       F64Attr:$scale, OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$queryGradient);
   let assemblyFormat = [{
     $sym_name $query `,` $keys `,` $values `,` $lse `,` $delta `,`
-    $outputGradient `,` $seq `heads` $heads `scale` $scale attr-dict `:`
-    functional-type(operands, results)
+    $outputGradient `,` $seq (`entries` $entries^)? `heads` $heads `scale`
+    $scale (`prefix` $prefix^)? attr-dict `:` functional-type(operands, results)
   }];
 }
 
@@ -90,7 +96,9 @@ def KernelAttentionBackwardKeysOp : Ds_KernelOp<"attention_backward_keys", [
     `ds.kernel.attention_backward_query` and both rounded to the element type
     of the state. Rows are those of the step's tokens: what earlier steps kept
     gets no gradient. The sums run in f32 over the queries in order, the heads
-    of a group in order within a token.
+    of a group in order within a token. With `prefix` there is one gradient, of
+    the keys: dS^T q and, added to its first columns before both are rounded,
+    P^T dO. `entries` as in `ds.kernel.attention_backward_query`.
 
     ```mlir
     %dk, %dv = ds.kernel.attention_backward_keys @dkv %q, %k, %v, %lse, %delta, %dy, %s
@@ -104,12 +112,14 @@ def KernelAttentionBackwardKeysOp : Ds_KernelOp<"attention_backward_keys", [
                        Ds_StateType:$keys, Ds_StateType:$values,
                        Ds_Matrix:$lse, Ds_Matrix:$delta,
                        Ds_Matrix:$outputGradient, Ds_SeqType:$seq,
-                       I64Attr:$heads, F64Attr:$scale);
-  let results = (outs Ds_Matrix:$keyGradient, Ds_Matrix:$valueGradient);
+                       Optional<Ds_PositionList>:$entries, I64Attr:$heads,
+                       F64Attr:$scale, OptionalAttr<I64Attr>:$prefix);
+  let results = (outs Ds_Matrix:$keyGradient,
+                      Optional<Ds_Matrix>:$valueGradient);
   let assemblyFormat = [{
     $sym_name $query `,` $keys `,` $values `,` $lse `,` $delta `,`
-    $outputGradient `,` $seq `heads` $heads `scale` $scale attr-dict `:`
-    functional-type(operands, results)
+    $outputGradient `,` $seq (`entries` $entries^)? `heads` $heads `scale`
+    $scale (`prefix` $prefix^)? attr-dict `:` functional-type(operands, results)
   }];
 }
 #endif

@@ -34,8 +34,9 @@ def MlaAttendOp : Ds_Op<"mla_attend", [Pure,
     rows of `projection`. A head's query is [nope, rotated] columns. What is
     computed depends on a token's role: of prompt tokens, keys and values are
     expanded; queries of generated tokens are brought to the latents instead,
-    and so are their results back (`ds-absorb-mla`). DeepSeek-V2, arXiv
-    2405.04434, eq. 9-19 and appendix C.
+    and so are their results back (`ds-absorb-mla`). With `entries`, a token sees
+    the positions of its row alone (`ds.attend`), and all tokens are computed as
+    generated ones are. DeepSeek-V2, arXiv 2405.04434, eq. 9-19 and appendix C.
 
     ```mlir
     %y = ds.mla_attend %q, %c, %w, %s
@@ -46,10 +47,12 @@ def MlaAttendOp : Ds_Op<"mla_attend", [Pure,
   }];
   let arguments = (ins Ds_Matrix:$query, Ds_StateType:$latents,
                        Ds_WeightTensor:$projection, Ds_SeqType:$seq,
+                       Optional<Ds_PositionList>:$entries,
                        Ds_LatentHeadsAttr:$heads, F64Attr:$scale);
   let results = (outs Ds_Matrix:$result);
   let assemblyFormat = [{
-    $query `,` $latents `,` $projection `,` $seq $heads `scale` $scale attr-dict
+    $query `,` $latents `,` $projection `,` $seq
+    (`entries` $entries^ `:` type($entries))? $heads `scale` $scale attr-dict
     `:` `(` type($query) `,` type($latents) `,` type($projection) `)` `->`
     type($result)
   }];

@@ -408,7 +408,8 @@ def AttendBackwardOp : Ds_Op<"attend_backward", [Pure,
   let summary = "Gradients of ds.attend";
   let description = [{
     Of the queries, and of the keys and values of the step's tokens, token by
-    token. `lse` is the forward's second result.
+    token. `lse` is the forward's second result. With `prefix` there is one
+    gradient of what is kept, that of the keys.
     Dao et al., arXiv 2205.14135, algorithm 4.
 
     ```mlir
@@ -421,13 +422,15 @@ def AttendBackwardOp : Ds_Op<"attend_backward", [Pure,
   let arguments = (ins Ds_Matrix:$query, Ds_StateType:$keys,
                        Ds_StateType:$values, Ds_Matrix:$output,
                        Ds_Matrix:$lse, Ds_Matrix:$outputGradient,
-                       Ds_SeqType:$seq, I64Attr:$heads, F64Attr:$scale);
+                       Ds_SeqType:$seq, Optional<Ds_PositionList>:$entries,
+                       I64Attr:$heads, F64Attr:$scale,
+                       OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$queryGradient, Ds_Matrix:$keyGradient,
-                      Ds_Matrix:$valueGradient);
+                      Optional<Ds_Matrix>:$valueGradient);
   let assemblyFormat = [{
     $query `,` $keys `,` $values `,` $output `,` $lse `,` $outputGradient `,`
-    $seq `heads` $heads `scale` $scale attr-dict `:`
-    functional-type(operands, results)
+    $seq (`entries` $entries^)? `heads` $heads `scale` $scale
+    (`prefix` $prefix^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

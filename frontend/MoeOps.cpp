@@ -271,6 +271,12 @@ static DslType checkMlaAttend(CheckCall &call) {
   if (!call.expectArg(
           0, DslType::tensor({Dim::name("T"), heads * (nope + rope)})))
     return {};
+  if (call.args.size() > 4 && (call.args[4].dims.size() != 2 ||
+                               !call.args[4].isI32 ||
+                               call.args[4].dims[0] != Dim::name("T"))) {
+    call.fail(4, "i32[T, entries], the positions that tokens see");
+    return {};
+  }
   return DslType::tensor({Dim::name("T"), heads * value});
 }
 
@@ -293,6 +299,7 @@ static mlir::Value buildMlaAttend(BuildCall &call) {
   return MlaAttendOp::create(
       call.builder, call.loc, getMatrix(heads * value, call.compute),
       call.args[0], call.args[1], call.args[2], call.args[3],
+      call.args.size() > 4 ? call.args[4] : mlir::Value(),
       LatentHeadsAttr::get(call.builder.getContext(), heads, nope, value, rank,
                            rope),
       call.builder.getF64FloatAttr(call.keywords["scale"].number));
@@ -340,7 +347,8 @@ void ds::addMoeOps(std::vector<OpInfo> &ops) {
                  {{"query", T::Tensor},
                   {"latents", T::State},
                   {"projection", T::Weight},
-                  {"sequences", T::Seq}},
+                  {"sequences", T::Seq},
+                  {"entries", T::Tensor, true}},
                  {{"heads", T::Int},
                   {"nope", T::Int},
                   {"value", T::Int},

@@ -301,7 +301,7 @@ static mlir::Value buildAttend(BuildCall &call) {
   auto type = getMatrix(heads * values.getShape()[1], call.compute);
   auto attend = AttendOp::create(
       call.builder, call.loc, type, /*lse=*/mlir::Type(), call.args[0],
-      call.args[1], call.args[2], call.args[3],
+      call.args[1], call.args[2], call.args[3], /*entries=*/mlir::Value(),
       call.builder.getI64IntegerAttr(heads),
       call.builder.getF64FloatAttr(call.keywords["scale"].number),
       mlir::IntegerAttr());
@@ -368,6 +368,7 @@ static const std::vector<OpInfo> &getModuleOps() {
     };
     addMoeOps(all);
     addNsaOps(all);
+    addDsaOps(all);
     return all;
   }();
   return ops;

@@ -80,6 +80,9 @@ void addMoeOps(std::vector<OpInfo> &ops);
 /// Adds native sparse attention (NsaOps.cpp).
 void addNsaOps(std::vector<OpInfo> &ops);
 
+/// Adds an indexer and its norm (DsaOps.cpp).
+void addDsaOps(std::vector<OpInfo> &ops);
+
 /// `f32[Tout, 1]`: one value for each row with a target.
 DslType getRowType();
 

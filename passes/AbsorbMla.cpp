@@ -4,7 +4,8 @@
 // queries share. Generated tokens: the projections are absorbed by queries and
 // results, so that a step reads what is kept and nothing else. The roles
 // decide, not the step, so that a token's result does not depend on how a
-// sequence was cut into steps.
+// sequence was cut into steps. Where every token has positions of its own, none
+// share, and all are computed as generated ones are.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/Passes.h"
@@ -25,8 +26,11 @@ public:
         element(op.getType().getElementType()) {}
 
   void run() {
-    Value result = MergeRowsOp::create(builder, loc, op.getType(), expand(),
-                                       absorb(), op.getSeq());
+    Value result = op.getEntries()
+                       ? absorb(op.getQuery(), op.getSeq())
+                       : Value(MergeRowsOp::create(builder, loc, op.getType(),
+                                                   expand(), absorbGenerated(),
+                                                   op.getSeq()));
     op.replaceAllUsesWith(result);
     op.erase();
   }
@@ -47,13 +51,18 @@ private:
   Value attend(Value query, Value keys, Value values, Value seq,
                int64_t columns, IntegerAttr prefix) {
     return AttendOp::create(builder, loc, rows(heads.getCount() * columns),
-                            Type(), query, keys, values, seq,
+                            Type(), query, keys, values, seq, op.getEntries(),
                             builder.getI64IntegerAttr(heads.getCount()),
                             op.getScaleAttr(), prefix)
         .getResult();
   }
   Value expand();
-  Value absorb();
+  Value absorb(Value query, Value seq);
+  Value absorbGenerated() {
+    Value generated = view(SeqRows::Generated);
+    return absorb(
+        TakeRowsOp::create(builder, loc, op.getQuery(), generated), generated);
+  }
 };
 } // namespace
 
@@ -78,14 +87,12 @@ Value Absorber::expand() {
                 heads.getValue(), IntegerAttr());
 }
 
-Value Absorber::absorb() {
-  Value generated = view(SeqRows::Generated);
-  Value query = TakeRowsOp::create(builder, loc, op.getQuery(), generated);
+Value Absorber::absorb(Value query, Value seq) {
   query = AbsorbQueryOp::create(
       builder, loc,
       rows(heads.getCount() * (heads.getRank() + heads.getRope())), query,
       op.getProjection(), heads);
-  Value latent = attend(query, op.getLatents(), op.getLatents(), generated,
+  Value latent = attend(query, op.getLatents(), op.getLatents(), seq,
                         heads.getRank(),
                         builder.getI64IntegerAttr(heads.getRank()));
   return AbsorbValueOp::create(builder, loc,

@@ -29,7 +29,7 @@ static std::optional<WeightLayout> getWanted(OpOperand &use) {
     return panel(head.getInput());
   if (auto head = dyn_cast<LinearLogProbBackwardOp>(op))
     return panel(head.getInput());
-  if (isa<RmsNormOp, RmsNormBackwardOp, TopKOp>(op))
+  if (isa<RmsNormOp, RmsNormBackwardOp, LayerNormOp, TopKOp>(op))
     return WeightLayout::VectorF32;
   if (isa<EmbeddingOp, GatherBlocksOp>(op))
     return WeightLayout::Raw;

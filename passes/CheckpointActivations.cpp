@@ -234,8 +234,8 @@ void CheckpointActivations::dropUnkept(func::FuncOp forward) {
       auto plain = AttendOp::create(
           builder, op->getLoc(), attend.getResult().getType(), Type(),
           attend.getQuery(), attend.getKeys(), attend.getValues(),
-          attend.getSeq(), attend.getHeadsAttr(), attend.getScaleAttr(),
-          attend.getPrefixAttr());
+          attend.getSeq(), attend.getEntries(), attend.getHeadsAttr(),
+          attend.getScaleAttr(), attend.getPrefixAttr());
       attend.getResult().replaceAllUsesWith(plain.getResult());
       op->erase();
     }

@@ -55,7 +55,7 @@ static void keepLse(AttendOp op) {
                                    builder.getF32Type());
   auto kept = AttendOp::create(builder, op.getLoc(), op.getResult().getType(),
                                lse, op.getQuery(), op.getKeys(), op.getValues(),
-                               op.getSeq(), op.getHeadsAttr(),
+                               op.getSeq(), op.getEntries(), op.getHeadsAttr(),
                                op.getScaleAttr(), op.getPrefixAttr());
   op.getResult().replaceAllUsesWith(kept.getResult());
   op.erase();

@@ -126,14 +126,17 @@ static Columns findColumns(Value value) {
 }
 
 /// Returns whether attention reads `state` as keys. A state that no attention
-/// reads is kept as values, whose rows lie together.
+/// reads is kept as values, whose rows lie together; so is one of which a query
+/// reads single rows.
 static SegmentDest findView(Value state) {
   for (OpOperand &use : state.getUses()) {
     if (isa<ReadLatentsOp>(use.getOwner()))
       return SegmentDest::Key;
     if (auto attend = dyn_cast<AttendOp>(use.getOwner()))
-      if (attend.getKeys() == state)
+      if (attend.getKeys() == state && !attend.getEntries())
         return SegmentDest::Key;
+    if (isa<SelectTokensOp>(use.getOwner()))
+      return SegmentDest::Key;
     if (auto sparse = dyn_cast<SparseAttendOp>(use.getOwner()))
       if (sparse.getKeys() == state)
         return SegmentDest::Key;

@@ -126,6 +126,34 @@ struct FormRmsNorm : OpRewritePattern<RmsNormOp> {
   }
 };
 
+struct FormLayerNorm : OpRewritePattern<LayerNormOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LayerNormOp op,
+                                PatternRewriter &rewriter) const override {
+    auto kernel = KernelRowOp::create(
+        rewriter, op.getLoc(), op.getType(),
+        getKernelStem(op.getWeight(), "row"),
+        ValueRange{op.getInput(), op.getWeight(), op.getBias()});
+    RegionBuilder region(kernel.getBody(),
+                         {getElement(op.getInput()), getElement(op.getWeight()),
+                          getElement(op.getBias())},
+                         op.getLoc());
+    Value width =
+        region.constant(static_cast<double>(op.getType().getDimSize(1)));
+    Value x = region.widen(region.argument(0));
+    Value from = region.sub(x, region.div(region.reduce(x), width));
+    Value variance = region.div(region.reduce(region.mul(from, from)), width);
+    Value root = region.sqrt(
+        region.add(variance, region.constant(op.getEps().convertToDouble())));
+    Value scaled = region.mul(from, region.div(region.constant(1.0), root));
+    Value y = region.add(region.mul(scaled, region.widen(region.argument(1))),
+                         region.widen(region.argument(2)));
+    region.yield(region.round(y, getElement(op.getResult())));
+    rewriter.replaceOp(op, kernel);
+    return success();
+  }
+};
+
 struct FormSwiglu : OpRewritePattern<SwigluOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(SwigluOp op,
@@ -202,8 +230,19 @@ struct FormAttention : OpRewritePattern<AttendOp> {
                                 PatternRewriter &rewriter) const override {
     rewriter.replaceOpWithNewOp<KernelAttentionOp>(
         op, op->getResultTypes(), "attention", op.getQuery(),
-        op.getKeys(), op.getValues(), op.getSeq(), op.getHeads(),
-        op.getScale(), op.getPrefixAttr());
+        op.getKeys(), op.getValues(), op.getSeq(), op.getEntries(),
+        op.getHeads(), op.getScale(), op.getPrefixAttr());
+    return success();
+  }
+};
+
+struct FormSelectTokens : OpRewritePattern<SelectTokensOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(SelectTokensOp op,
+                                PatternRewriter &rewriter) const override {
+    rewriter.replaceOpWithNewOp<KernelSelectTokensOp>(
+        op, op.getType(), "select_tokens", op.getQuery(), op.getWeights(),
+        op.getKeys(), op.getSeq(), op.getHeads(), op.getCount());
     return success();
   }
 };
@@ -257,8 +296,9 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
     RewritePatternSet sinking(&getContext()), patterns(&getContext()),
         gathering(&getContext());
     sinking.add<SinkSelectRows>(&getContext());
-    patterns.add<FormLinear, FormGatedLinear, FormRmsNorm, FormSwiglu,
-                 FormElementwise, FormAttention, FormEmbedding>(&getContext());
+    patterns.add<FormLinear, FormGatedLinear, FormRmsNorm, FormLayerNorm, FormSwiglu,
+                 FormElementwise, FormAttention, FormSelectTokens,
+                 FormEmbedding>(&getContext());
     addTrainingPatterns(patterns);
     addMoePatterns(patterns);
     addNsaPatterns(patterns);

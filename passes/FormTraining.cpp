@@ -216,14 +216,16 @@ struct FormAttendBackward : OpRewritePattern<AttendBackwardOp> {
     auto query = KernelAttentionBackwardQueryOp::create(
         rewriter, loc, op->getResult(0).getType(), "query", op.getQuery(),
         op.getKeys(), op.getValues(), op.getLse(), delta,
-        op.getOutputGradient(), op.getSeq(), op.getHeads(), op.getScale());
+        op.getOutputGradient(), op.getSeq(), op.getEntries(), op.getHeads(),
+        op.getScale(), op.getPrefixAttr());
     auto keys = KernelAttentionBackwardKeysOp::create(
-        rewriter, loc, op->getResult(1).getType(), op->getResult(2).getType(),
-        "keys",
+        rewriter, loc, TypeRange(op->getResultTypes()).drop_front(), "keys",
         op.getQuery(), op.getKeys(), op.getValues(), op.getLse(), delta,
-        op.getOutputGradient(), op.getSeq(), op.getHeads(), op.getScale());
-    rewriter.replaceOp(op, {query.getResult(), keys.getResult(0),
-                            keys.getResult(1)});
+        op.getOutputGradient(), op.getSeq(), op.getEntries(), op.getHeads(),
+        op.getScale(), op.getPrefixAttr());
+    SmallVector<Value> results{query.getResult()};
+    llvm::append_range(results, keys->getResults());
+    rewriter.replaceOp(op, results);
     return success();
   }
 };

@@ -240,10 +240,20 @@ LogicalResult Planner::noteView(Operation *op) {
   if (auto sparse = dyn_cast<KernelSparseAttentionOp>(op))
     return success(succeeded(note(sparse.getKeys(), true)) &&
                    succeeded(note(sparse.getValues(), false)));
-  if (auto attention = dyn_cast<KernelAttentionOp>(op))
+  auto noteRead = [&](auto attention) {
+    if (attention.getPrefix())
+      return note(attention.getKeys(), !attention.getEntries());
     return success(succeeded(note(attention.getKeys(), true)) &&
-                   (attention.getPrefix() ||
-                    succeeded(note(attention.getValues(), false))));
+                   succeeded(note(attention.getValues(), false)));
+  };
+  if (auto attention = dyn_cast<KernelAttentionOp>(op))
+    return noteRead(attention);
+  if (auto query = dyn_cast<KernelAttentionBackwardQueryOp>(op))
+    return noteRead(query);
+  if (auto keys = dyn_cast<KernelAttentionBackwardKeysOp>(op))
+    return noteRead(keys);
+  if (auto select = dyn_cast<KernelSelectTokensOp>(op))
+    return note(select.getKeys(), true);
   if (auto read = dyn_cast<KernelReadLatentsOp>(op))
     return note(read.getLatents(), true);
   auto heads = dyn_cast<KernelHeadsOp>(op);

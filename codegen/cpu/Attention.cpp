@@ -19,16 +19,6 @@ int64_t ds::cpu::chooseQueryRows(ArrayRef<int64_t> groups) {
   return result;
 }
 
-/// The type of what attention reads as values.
-static StateType getReadValues(KernelAttentionOp op) {
-  auto type = cast<StateType>(op.getValues().getType());
-  if (!op.getPrefix())
-    return type;
-  return StateType::get(op.getContext(),
-                        {1, static_cast<int64_t>(*op.getPrefix())},
-                        type.getElementType(), 1, 1);
-}
-
 AttentionShape::AttentionShape(KernelAttentionOp op, const Isa &isa,
                                int64_t queryRows)
     : keys(cast<StateType>(op.getKeys().getType())), values(getReadValues(op)),
@@ -62,6 +52,14 @@ AttentionShape::AttentionShape(KernelSelectBlocksOp op, const Isa &isa)
   lay(isa);
 }
 
+AttentionShape::AttentionShape(KernelSelectTokensOp op, const Isa &isa)
+    : keys(cast<StateType>(op.getKeys().getType())), values(keys),
+      heads(static_cast<int64_t>(op.getHeads())), group(heads),
+      queryElement(getElementTypeOrSelf(op.getQuery().getType())),
+      resultElement(queryElement), keepsLse(false), scale(1), rows(group) {
+  lay(isa);
+}
+
 void AttentionShape::lay(const Isa &isa) {
   keyDot = isa.bf16Dot && keys.isPaired();
   valueDot = isa.bf16Dot && values.isPaired();
@@ -90,7 +88,16 @@ void ds::cpu::forRowBlocks(KernelBuilder &b, const AttentionShape &shape,
                            const AttentionTile &tile, int64_t largest,
                            function_ref<void(Value, int64_t)> body) {
   if (tile.single) {
-    for (int64_t row = 0; row < shape.group; row += largest)
+    // The first block apart, since it may do more.
+    int64_t row = 0, whole = shape.group / largest * largest;
+    bool isLong = whole > 4 * largest;
+    if (isLong) {
+      body(b.c(0), largest);
+      b.loop(b.c(largest), b.c(whole), largest,
+             [&](Value next) { body(next, largest); });
+      row = whole;
+    }
+    for (; row < shape.group; row += largest)
       body(b.c(row), std::min(largest, shape.group - row));
     return;
   }
@@ -250,6 +257,8 @@ void AttentionEmitter::emitSplit(bool single) {
 
 void ds::cpu::emitAttention(KernelAttentionOp op, ModuleOp module,
                             const Isa &isa, KernelLimits &limits) {
+  if (op.getEntries())
+    return emitEntryAttention(op, module, isa, limits);
   AttentionShape shape(op, isa, limits.getQueryRows(op.getSeq()));
   limits.needScratch(shape.scratchBytes);
   buildTiles(module, op.getSymName(), isa, op.getLoc(),

@@ -26,6 +26,7 @@ struct AttentionShape {
   AttentionShape(KernelSparseAttentionOp op, const Isa &isa, int64_t queryRows);
   /// Scores alone.
   AttentionShape(KernelSelectBlocksOp op, const Isa &isa);
+  AttentionShape(KernelSelectTokensOp op, const Isa &isa);
 
   StateLayout keys, values;
   int64_t heads, group;        ///< Query heads; of them to a key head.

@@ -6,8 +6,11 @@ using namespace ds;
 using namespace ds::cpu;
 
 BackwardShape::BackwardShape(StateType keyType, StateType valueType,
-                             const Isa &isa, int64_t wanted)
-    : keys(keyType), values(valueType), dot(isa.bf16Dot && keys.isPaired()),
+                             const Isa &isa, int64_t wanted, bool isPrefix,
+                             Value list)
+    : keys(keyType), values(valueType), isPrefix(isPrefix),
+      entries(list ? cast<RankedTensorType>(list.getType()).getDimSize(1) : 0),
+      dot(isa.bf16Dot && keys.isPaired()),
       rowBlock(isa.wide ? 6 : 2), rows(llvm::alignTo(wanted, rowBlock)),
       keyVectors(llvm::divideCeil(keys.dims, kLanes)),
       valueVectors(llvm::divideCeil(values.dims, kLanes)),
@@ -20,14 +23,19 @@ BackwardShape::BackwardShape(StateType keyType, StateType valueType,
   lseAt = place(rows * 4);
   deltaAt = place(rows * 4);
   productAt = place(rowBlock * kPagePositions * 4);
-  transposedAt = place(kPageBlocks * stepsOf(values.dims) * kVectorBytes);
+  if (entries)
+    seenAt = place(rows * 8);
+  if (entries || !isPrefix)
+    transposedAt = place(kPageBlocks * kVectorBytes *
+                         stepsOf(entries ? keys.dims : values.dims));
 }
 
 BackwardEmitter::BackwardEmitter(KernelBuilder &b, const BackwardShape &shape,
                                  Value args, Value scratch)
     : b(b), shape(shape), args(args), scratch(scratch), query(b.arg(args, 0)),
       keyState(b.arg(args, 1)), valueState(b.arg(args, 2)), lse(b.arg(args, 3)),
-      delta(b.arg(args, 4)), gradient(b.arg(args, 5)), seq(b.arg(args, 6)) {}
+      delta(b.arg(args, 4)), gradient(b.arg(args, 5)), seq(b.arg(args, 6)),
+      entries(shape.entries ? b.arg(args, 7) : Value()) {}
 
 //===----------------------------------------------------------------------===//
 // Sequences
@@ -84,6 +92,58 @@ Value BackwardEmitter::getQueryIndex(Value row) {
 // Scores
 //===----------------------------------------------------------------------===//
 
+/// The positions of the page at `position` that the row's token has among its
+/// entries, a bit for each. Entries ascend, with -1 after the last.
+Value BackwardEmitter::findSeen(Value row, Value position) {
+  Value token = b.sub(b.div(row, shape.group), firstPosition);
+  token = b.max(b.c(0), b.min(token, b.sub(b.sub(end, firstPosition), b.c(1))));
+  Value list = b.at(entries, b.mul(b.add(firstToken, token), shape.entries * 4));
+  auto get = [&](Value i) { return b.loadIndex(b.at(list, b.mul(i, 4))); };
+  // The first entry that is not before the page.
+  Value first = b.c(0);
+  for (int64_t size = llvm::PowerOf2Ceil(shape.entries + 1) / 2; size; size /= 2) {
+    Value next = b.add(first, size);
+    Value isInside = b.less(next, b.c(shape.entries + 1));
+    Value before = get(b.sub(b.select(isInside, next, b.c(1)), b.c(1)));
+    Value isBefore = arith::AndIOp::create(
+        b.builder, b.loc, isInside,
+        arith::AndIOp::create(b.builder, b.loc, b.less(b.c(-1), before),
+                              b.less(before, position)));
+    first = b.select(isBefore, next, first);
+  }
+  Value last = b.min(b.c(shape.entries), b.add(first, kPagePositions));
+  return b.loop(first, last, 1, b.c(0),
+                [&](Value i, ValueRange carried) {
+                  Value slot = b.sub(get(i), position);
+                  Value isHere = arith::AndIOp::create(
+                      b.builder, b.loc, b.less(b.c(-1), slot),
+                      b.less(slot, b.c(kPagePositions)));
+                  Value bit = arith::ShLIOp::create(
+                      b.builder, b.loc, b.c(1),
+                      b.select(isHere, slot, b.c(0)));
+                  return SmallVector<Value>{arith::OrIOp::create(
+                      b.builder, b.loc, carried[0],
+                      b.select(isHere, bit, b.c(0)))};
+                })
+      .front();
+}
+
+void BackwardEmitter::ifSeen(Value first, Value count, Value position,
+                             function_ref<void()> body) {
+  if (!shape.entries)
+    return body();
+  Value any = b.loop(b.c(0), count, 1, b.c(0),
+                     [&](Value row, ValueRange carried) {
+                       Value seen = findSeen(b.add(first, row), position);
+                       b.store(seen, b.at(inScratch(shape.seenAt),
+                                          b.mul(row, 8)));
+                       return SmallVector<Value>{arith::OrIOp::create(
+                           b.builder, b.loc, carried[0], seen)};
+                     })
+                  .front();
+  b.ifThen(b.cmp(arith::CmpIPredicate::ne, any, b.c(0)), body);
+}
+
 /// Products of a block of rows with `vectors` blocks of 16 positions of a page
 /// from `first` on, row by row.
 SmallVector<Value> BackwardEmitter::multiply(const PageOperands &operands,
@@ -124,6 +184,20 @@ static SmallVector<Value> makePositions(KernelBuilder &b, Value begin,
   return positions;
 }
 
+/// Whether lanes of block `vector` are among the page's positions `seen`.
+static Value testLanes(KernelBuilder &b, Value seen, int64_t vector) {
+  SmallVector<int32_t> bits;
+  for (int64_t lane = 0; lane < kLanes; ++lane)
+    bits.push_back(1 << lane);
+  Value lanes = arith::ConstantOp::create(
+      b.builder, b.loc, DenseElementsAttr::get(b.vec(b.i32()), ArrayRef(bits)));
+  Value here = arith::TruncIOp::create(
+      b.builder, b.loc, b.i32(),
+      arith::ShRUIOp::create(b.builder, b.loc, seen, b.c(vector * kLanes)));
+  Value found = arith::AndIOp::create(b.builder, b.loc, b.splat(here), lanes);
+  return b.cmp(arith::CmpIPredicate::ne, found, b.vi(0));
+}
+
 /// Leaves dO . v in scratch, then takes q . k to P and dS while it is in
 /// registers.
 void BackwardEmitter::emitScoreBlock(const PageOperands &values,
@@ -145,9 +219,15 @@ void BackwardEmitter::emitScoreBlock(const PageOperands &values,
     Value limit = stat(shape.limitAt, b.i32());
     Value negated = stat(shape.lseAt, b.f32());
     Value common = stat(shape.deltaAt, b.f32());
+    Value seen = entries ? b.load(b.i64(), b.at(inScratch(shape.seenAt + r * 8),
+                                                b.mul(row, 8)))
+                         : Value();
     for (int64_t v = 0; v < vectors; ++v) {
       int64_t i = r * vectors + v;
       Value isSeen = b.less(positions[v], limit);
+      if (seen)
+        isSeen = arith::AndIOp::create(b.builder, b.loc, isSeen,
+                                       testLanes(b, seen, first + v));
       Value p = b.exp(b.fma(scores[i], b.vf(shape.scale), negated));
       p = b.select(isSeen, p, b.zero());
       Value product = b.load(b.vec(b.f32()), b.at(products, i * 64));
@@ -166,12 +246,22 @@ void BackwardEmitter::emitScores(Value begin, Value rows, Value position) {
                       shape.stepsOf(shape.values.dims) * shape.kVectorBytes,
                       shape.dot,
                       shape.values.dims};
-  PageOperands keys{shape.queryAt,
-                    shape.queryStride,
-                    getHeadPage(shape.keys, keyState, position),
-                    shape.keys.padded * kLanes * shape.keys.size,
-                    shape.keys.isPaired(),
-                    shape.keys.dims};
+  PageOperands keys = values;
+  keys.leftAt = shape.queryAt;
+  keys.leftStride = shape.queryStride;
+  keys.columns = shape.keys.dims;
+  if (shape.entries) {
+    keys.blockBytes = shape.stepsOf(shape.keys.dims) * shape.kVectorBytes;
+  } else {
+    keys.right = getHeadPage(shape.keys, keyState, position);
+    keys.blockBytes = shape.keys.padded * kLanes * shape.keys.size;
+    keys.paired = shape.keys.isPaired();
+  }
+  if (shape.isPrefix) { // The first columns of what keys are.
+    values.right = keys.right;
+    values.blockBytes = keys.blockBytes;
+    values.paired = keys.paired;
+  }
   int64_t vectors = b.target.wide ? kPageBlocks : 2;
   for (int64_t first = 0; first < kPageBlocks; first += vectors)
     b.loop(begin, rows, shape.rowBlock, [&](Value row) {

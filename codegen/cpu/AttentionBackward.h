@@ -10,6 +10,11 @@
 // over the pages. AttentionBackwardKeys.cpp: a tile is a page; dk[p] += dS^T q
 // and dv[p] += P^T dO over chunks of rows.
 //
+// With a prefix, v are the first columns of k and there is one gradient, dk plus
+// dv. With entries, a row sees the positions of its token's list only; the state
+// is then kept in the view of values, and pages that no row has an entry of are
+// left out.
+//
 // `dot` (vdpbf16ps) keeps what is multiplied as bf16, in pairs along the sum;
 // without it everything lies in scratch as f32, rounded all the same.
 //
@@ -29,17 +34,20 @@ constexpr int64_t kPageBlocks = kPagePositions / kLanes;
 struct BackwardShape {
   template <typename Op>
   BackwardShape(Op op, const Isa &isa, int64_t rows)
-      : BackwardShape(op.getKeys().getType(), op.getValues().getType(), isa,
-                      rows) {
+      : BackwardShape(op.getKeys().getType(), getReadValues(op), isa, rows,
+                      op.getPrefix().has_value(), op.getEntries()) {
     heads = static_cast<int64_t>(op.getHeads());
     group = heads / keys.heads;
     scale = op.getScale().convertToDouble();
     queryElement = getElementTypeOrSelf(op.getQuery().getType());
     gradientElement = getElementTypeOrSelf(op.getOutputGradient().getType());
   }
-  BackwardShape(StateType keys, StateType values, const Isa &isa, int64_t rows);
+  BackwardShape(StateType keys, StateType values, const Isa &isa, int64_t rows,
+                bool isPrefix, Value entries);
 
   StateLayout keys, values;
+  bool isPrefix;
+  int64_t entries; ///< Most positions that a row sees, 0 where it is not said.
   int64_t heads = 0, group = 0; ///< Query heads; of them to a key head.
   double scale = 0;
   Type queryElement, gradientElement;
@@ -54,7 +62,9 @@ struct BackwardShape {
   int64_t limitAt; ///< i32: the first position that the row does not see.
   int64_t lseAt, deltaAt; ///< f32, lse negated.
   int64_t productAt;      ///< dO . v of a block of scores, f32.
-  int64_t transposedAt;   ///< The page's values in the view of keys.
+  /// The page's values in the view of keys; with entries, its keys.
+  int64_t transposedAt = 0;
+  int64_t seenAt = 0; ///< i64: with entries, the page's positions that it sees.
   int64_t scratchBytes = 0;
 
   /// Reserves scratch and returns where it begins.
@@ -92,7 +102,7 @@ protected:
   KernelBuilder &b;
   const BackwardShape &shape;
   Value args, scratch;
-  Value query, keyState, valueState, lse, delta, gradient, seq;
+  Value query, keyState, valueState, lse, delta, gradient, seq, entries;
   // Of the tile.
   Value sequence, keyHead;
   Value firstToken;    ///< Row in the step of the sequence's first token.
@@ -126,10 +136,17 @@ protected:
   Value padRows(Value rows) {
     return b.mul(b.ceilDiv(rows, shape.rowBlock), shape.rowBlock);
   }
-  /// Transposes the values of the page at `position` into the view of keys.
+  /// The first result's number among the arguments.
+  int64_t firstResult() const { return shape.entries ? 8 : 7; }
+  /// Notes which positions of the page rows [first, first + count) of the
+  /// sequence have among their entries; calls `body` if any has one. Without
+  /// entries it calls it always.
+  void ifSeen(Value first, Value count, Value position,
+              function_ref<void()> body);
+  /// Brings what scores need of the page at `position` to the view of keys.
   void transposeValues(Value position);
-  /// Transposes the keys of the page into the view of values, at `to`; what
-  /// lies beyond `end` becomes zero.
+  /// Brings the keys of the page to the view of values, at `to`; what lies
+  /// beyond `end` is zero.
   void transposeKeys(Value position, int64_t to);
 
   /// Computes P and dS of the rows from `begin` to `rows`, both padded, with
@@ -161,6 +178,8 @@ protected:
   void storeRow(Value from, Value to, Type element, int64_t columns);
 
 private:
+  Value findSeen(Value row, Value position);
+  void copyKeys(Value position, int64_t to);
   void packRow(Value to, Value from, Type element, int64_t columns,
                Type rounded);
   void transpose(Value from, int64_t fromStep, bool paired, Value mask,

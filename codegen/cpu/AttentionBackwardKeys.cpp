@@ -44,7 +44,9 @@ public:
   KeysEmitter(KernelBuilder &b, const KeysShape &shape, Value args,
               Value scratch)
       : BackwardEmitter(b, shape, args, scratch), shape(shape),
-        keyResult(b.arg(args, 7)), valueResult(b.arg(args, 8)) {}
+        keyResult(b.arg(args, firstResult())),
+        valueResult(shape.isPrefix ? Value() : b.arg(args, firstResult() + 1)) {
+  }
 
   void emit(Value index, Value dims);
 
@@ -54,6 +56,8 @@ private:
 
   void emitPage(Value position);
   void emitChunk(Value first, Value last, Value position);
+  void emitRows(Value first, Value rows, Value last, Value position);
+  void addPrefix();
   void storeScores(Value row, int64_t count, int64_t first, int64_t vectors,
                    ArrayRef<Value> probabilities,
                    ArrayRef<Value> gradients) override;
@@ -104,14 +108,40 @@ void KeysEmitter::emitPage(Value position) {
   Value last = b.mul(end, shape.group);
   b.loop(b.mul(b.div(begin, 2), 2), last, shape.rows,
          [&](Value first) { emitChunk(first, last, position); });
+  if (shape.isPrefix)
+    addPrefix();
   storeResults(keyResult, shape.keySumAt, shape.keySumStride, shape.keys,
                position);
-  storeResults(valueResult, shape.valueSumAt, shape.valueSumStride,
-               shape.values, position);
+  if (!shape.isPrefix)
+    storeResults(valueResult, shape.valueSumAt, shape.valueSumStride,
+                 shape.values, position);
+}
+
+/// Values are columns of the keys, and so is their gradient. Added once, so
+/// that chunks do not matter.
+void KeysEmitter::addPrefix() {
+  b.loop(b.c(0), b.c(kPagePositions), 1, [&](Value position) {
+    Value keys = b.at(inScratch(shape.keySumAt),
+                      b.mul(position, shape.keySumStride));
+    Value values = b.at(inScratch(shape.valueSumAt),
+                        b.mul(position, shape.valueSumStride));
+    for (int64_t v = 0; v < shape.valueVectors; ++v) {
+      auto load = [&](Value from) {
+        return b.load(b.vec(b.f32()), b.at(from, v * 64));
+      };
+      b.store(b.addf(load(keys), load(values)), b.at(keys, v * 64));
+    }
+  });
 }
 
 void KeysEmitter::emitChunk(Value first, Value last, Value position) {
   Value rows = b.min(b.c(shape.rows), padRows(b.sub(last, first)));
+  ifSeen(first, rows, position,
+         [&] { emitRows(first, rows, last, position); });
+}
+
+void KeysEmitter::emitRows(Value first, Value rows, Value last,
+                           Value position) {
   packRows(first, rows, last);
   Value queries = inScratch(shape.queryAt);
   Value gradients = inScratch(shape.gradientAt);

@@ -207,13 +207,17 @@ void BackwardEmitter::transpose(Value from, int64_t fromStep, bool paired,
 }
 
 void BackwardEmitter::transposeValues(Value position) {
-  const StateLayout &layout = shape.values;
+  if (shape.isPrefix && !shape.entries)
+    return; // They are in the view of keys.
+  const StateLayout &layout = shape.entries ? shape.keys : shape.values;
   int64_t rowBytes = layout.padded * layout.size * (layout.isPaired() ? 2 : 1);
   int64_t blockRows = kLanes / (layout.isPaired() ? 2 : 1);
   int64_t steps = shape.stepsOf(layout.dims);
-  Value page = getHeadPage(layout, valueState, position);
+  Value page =
+      getHeadPage(layout, shape.entries ? keyState : valueState, position);
+  int64_t vectors = shape.entries ? shape.keyVectors : shape.valueVectors;
   b.loop(b.c(0), b.c(kPageBlocks), 1, [&](Value block) {
-    b.loop(b.c(0), b.c(shape.valueVectors), 1, [&](Value vector) {
+    b.loop(b.c(0), b.c(vectors), 1, [&](Value vector) {
       Value from = b.at(
           page, b.add(b.mul(block, blockRows * rowBytes), b.mul(vector, 64)));
       Value to = b.at(inScratch(shape.transposedAt),
@@ -226,7 +230,34 @@ void BackwardEmitter::transposeValues(Value position) {
   });
 }
 
+/// The keys are in the view of values, up to a multiple of 32 positions.
+void BackwardEmitter::copyKeys(Value position, int64_t at) {
+  const StateLayout &layout = shape.keys;
+  int64_t together = layout.isPaired() ? 2 : 1;
+  int64_t fromStep = layout.padded * 4;
+  int64_t toStep = shape.keyVectors * shape.kVectorBytes;
+  Value page = getHeadPage(layout, keyState, position);
+  Value there = b.min(b.c(kPagePositions), b.sub(end, position));
+  b.loop(b.c(0), b.ceilDiv(there, together), 1, [&](Value step) {
+    Value from = b.at(page, b.mul(step, fromStep));
+    Value to = b.at(inScratch(at),
+                    b.mul(step, toStep * together / shape.together()));
+    for (int64_t v = 0; v < shape.keyVectors; ++v) {
+      Value line = b.load(b.vec(b.i32()), b.at(from, v * 64));
+      if (shape.dot || !layout.isPaired()) {
+        b.store(line, b.at(to, v * 64));
+        continue;
+      }
+      KernelBuilder::Pair halves = b.broadcastPair(line);
+      b.store(halves.low, b.at(to, v * 64));
+      b.store(halves.high, b.at(to, toStep + v * 64));
+    }
+  });
+}
+
 void BackwardEmitter::transposeKeys(Value position, int64_t at) {
+  if (shape.entries)
+    return copyKeys(position, at);
   const StateLayout &layout = shape.keys;
   int64_t blockBytes = layout.padded * kLanes * layout.size;
   int64_t lineBytes = 64;

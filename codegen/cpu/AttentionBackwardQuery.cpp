@@ -44,7 +44,7 @@ public:
   QueryEmitter(KernelBuilder &b, const QueryShape &shape, Value args,
                Value scratch)
       : BackwardEmitter(b, shape, args, scratch), shape(shape),
-        result(b.arg(args, 7)) {}
+        result(b.arg(args, firstResult())) {}
 
   void emit(Value index, Value dims);
   static Value countTiles(KernelBuilder &b, const QueryShape &shape,
@@ -102,7 +102,9 @@ void QueryEmitter::emitBlock(Value block) {
     b.store(b.zero(), b.at(inScratch(shape.sumAt), at));
   });
   b.loop(b.c(0), stop, kPagePositions,
-         [&](Value position) { emitPage(position); });
+         [&](Value position) {
+           ifSeen(first, padded, position, [&] { emitPage(position); });
+         });
   storeResults();
 }
 

@@ -21,6 +21,9 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
       .Case([&](KernelAttentionBackwardKeysOp k) {
         emitAttentionBackwardKeys(k, module, isa, limits);
       })
+      .Case([&](KernelSelectTokensOp k) {
+        emitSelectTokens(k, module, isa, limits);
+      })
       .Case([&](KernelRowOp k) { emitRow(k, module, isa, limits); })
       .Case([&](KernelElementwiseOp k) {
         emitElementwise(k, module, isa, limits);
@@ -132,7 +135,7 @@ EmittedKernels ds::cpu::emitKernels(ModuleOp source,
         static_cast<int64_t>(op.getHeads()) / keys.heads);
   };
   for (Operation *kernel : kernels)
-    if (auto op = dyn_cast<KernelAttentionOp>(kernel))
+    if (auto op = dyn_cast<KernelAttentionOp>(kernel); op && !op.getEntries())
       add(op);
     else if (auto sparse = dyn_cast<KernelSparseAttentionOp>(kernel))
       add(sparse);

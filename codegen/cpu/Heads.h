@@ -25,6 +25,17 @@ struct StateLayout {
   int64_t pageBytes() const { return heads * headBytes(); }
 };
 
+/// The type of what attention reads as values: with a prefix, columns of the
+/// keys.
+template <typename Op> StateType getReadValues(Op op) {
+  auto type = cast<StateType>(op.getValues().getType());
+  if (!op.getPrefix())
+    return type;
+  return StateType::get(op.getContext(),
+                        {1, static_cast<int64_t>(*op.getPrefix())},
+                        type.getElementType(), 1, 1);
+}
+
 /// Returns the address of the page that holds `position` of `sequence`.
 Value getPage(KernelBuilder &b, const StateLayout &layout, Value seq,
               Value state, Value sequence, Value position);

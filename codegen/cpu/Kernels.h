@@ -43,6 +43,12 @@ void emitOuter(KernelOuterOp op, ModuleOp module, const Isa &isa,
 // Attention.cpp. `limits.queryRows` is read, see chooseQueryRows.
 void emitAttention(KernelAttentionOp op, ModuleOp module, const Isa &isa,
                    KernelLimits &limits);
+// AttentionEntries.cpp. Where queries have entries.
+void emitEntryAttention(KernelAttentionOp op, ModuleOp module, const Isa &isa,
+                        KernelLimits &limits);
+// SelectTokens.cpp.
+void emitSelectTokens(KernelSelectTokensOp op, ModuleOp module, const Isa &isa,
+                      KernelLimits &limits);
 // AttentionDelta.cpp, AttentionBackwardQuery.cpp, AttentionBackwardKeys.cpp.
 void emitAttentionDelta(KernelAttentionDeltaOp op, ModuleOp module,
                         const Isa &isa, KernelLimits &limits);
