@@ -23,6 +23,10 @@ static std::optional<WeightLayout> getWanted(OpOperand &use) {
                                          : panel(linear.getInput());
   if (auto gated = dyn_cast<GatedLinearOp>(op))
     return panel(gated.getInput());
+  if (auto absorb = dyn_cast<AbsorbQueryOp>(op))
+    return panel(absorb.getQuery());
+  if (auto absorb = dyn_cast<AbsorbValueOp>(op))
+    return panel(absorb.getInput());
   if (auto transposed = dyn_cast<LinearTOp>(op))
     return panel(transposed.getInput());
   if (auto head = dyn_cast<LinearLogProbOp>(op))
