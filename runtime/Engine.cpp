@@ -36,7 +36,23 @@ Result<std::unique_ptr<Engine>> Engine::create(const Artifact &artifact,
       return *error;
   }
   engine->hiddenRows.resize(engine->interpreter->places());
+  engine->describeRouters();
   return engine;
+}
+
+void Engine::describeRouters() {
+  for (const RouterPlace &place : interpreter->routers()) {
+    RouterRows rows;
+    rows.gate = manifest.weights[place.weight].nameOf(0, place.matrix);
+    const std::string suffix = ".weight";
+    size_t length = rows.gate.size() - std::min(rows.gate.size(), suffix.size());
+    if (rows.gate.substr(length) == suffix)
+      rows.gate.resize(length);
+    rows.layer = place.layer;
+    rows.experts = entry.buffers[place.scores].rowBytes / 4;
+    rows.perToken = entry.buffers[place.picks].rowBytes / 4;
+    routerRows.push_back(std::move(rows));
+  }
 }
 
 int64_t Engine::memoryBytes() const {
@@ -87,6 +103,22 @@ void Engine::record(int64_t buffer, HiddenRows &rows) {
       rows.values.push_back(value);
     }
   }
+}
+
+/// Appends the first T rows of `buffer`, whose elements are those of `rows`.
+template <typename T>
+static void appendRows(const Interpreter &interpreter, int64_t buffer,
+                       int64_t count, std::vector<T> &rows) {
+  const T *from = reinterpret_cast<const T *>(interpreter.bufferAddress(buffer));
+  rows.insert(rows.end(), from, from + count);
+}
+
+void Engine::recordRouter(const RouterPlace &place) {
+  RouterRows &rows = routerRows[place.index];
+  int64_t tokens = input.tokens(), picks = tokens * rows.perToken;
+  appendRows(*interpreter, place.scores, tokens * rows.experts, rows.scores);
+  appendRows(*interpreter, place.picks, picks, rows.picks);
+  appendRows(*interpreter, place.weights, picks, rows.weights);
 }
 
 /// Notes where the rows of logits lie; `copy` for a piece of a larger step.
@@ -178,9 +210,13 @@ Status Engine::runPiece(const std::vector<StepItem> &items) {
     recorder = [&](size_t place, int64_t buffer) {
       record(buffer, hiddenRows[place]);
     };
+  Interpreter::RouterRecorder routerRecorder;
+  if (recordingRouting)
+    routerRecorder = [&](const RouterPlace &place) { recordRouter(place); };
   if (Status error =
           interpreter->run(input, &items[0].sequence->statePool(), {},
-                           Interpreter::Part::All, recorder))
+                           Interpreter::Part::All, recorder,
+                           routerRecorder))
     return error;
   for (const StepItem &item : items)
     item.sequence->advance(item.count);
@@ -195,6 +231,11 @@ Status Engine::step(const std::vector<StepItem> &items) {
   keptLogits.clear();
   for (HiddenRows &rows : hiddenRows)
     rows.values.clear();
+  for (RouterRows &rows : routerRows) {
+    rows.scores.clear();
+    rows.picks.clear();
+    rows.weights.clear();
+  }
   size_t at = 0;
   int64_t from = 0;
   bool inPieces = false;

@@ -11,6 +11,7 @@
 #include "runtime/Interpreter.h"
 
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace ds::runtime {
@@ -25,6 +26,16 @@ struct EngineOptions {
 struct HiddenRows {
   int64_t columns = 0;
   std::vector<float> values;
+};
+
+/// What a router chose, row by row.
+struct RouterRows {
+  std::string gate;  ///< Name of its tensor, without ".weight".
+  int64_t layer = 0; ///< Of the model, or -1.
+  int64_t experts = 0, perToken = 0;
+  std::vector<float> scores;  ///< [T, experts], without a bias.
+  std::vector<int32_t> picks; ///< [T, perToken], in the order of slots.
+  std::vector<float> weights; ///< [T, perToken], normalised and scaled.
 };
 
 /// Runs steps of one artifact with one set of weights. Artifact, weights and
@@ -60,6 +71,13 @@ public:
   /// the activation after each layer and, last, that after the last norm.
   const std::vector<HiddenRows> &hidden() const { return hiddenRows; }
 
+  /// Turns the recording of routers' choices on or off.
+  void recordRouting(bool on) { recordingRouting = on; }
+
+  /// Returns what the routers chose for the last step's tokens if that was
+  /// recorded: one for each router of the model, in its order.
+  const std::vector<RouterRows> &routing() const { return routerRows; }
+
   /// Turns the measuring of launches on or off and forgets what was measured.
   void profile(bool on) { interpreter->profile(on); }
   const std::vector<LaunchTime> &launchTimes() const {
@@ -78,6 +96,8 @@ private:
   Status checkStep(const std::vector<StepItem> &items) const;
   Status runPiece(const std::vector<StepItem> &items);
   void record(int64_t buffer, HiddenRows &rows);
+  void describeRouters();
+  void recordRouter(const RouterPlace &place);
   void keepLogits(bool copy);
 
   const Manifest &manifest;
@@ -88,7 +108,8 @@ private:
   std::unique_ptr<Interpreter> logProbs; // If the artifact has the entry.
   StepInput input, rowInput;
 
-  bool recording = false;
+  bool recording = false, recordingRouting = false;
+  std::vector<RouterRows> routerRows;
   std::vector<HiddenRows> hiddenRows;
   std::vector<const float *> outputRows;
   std::vector<std::unique_ptr<float[]>> keptLogits; // Of a step in pieces.

@@ -107,6 +107,20 @@ void Interpreter::addLaunch(const Statement &statement, int64_t layer,
   }
   steps.push_back(step);
   kernels.push_back(statement.kernel);
+  if (statement.router)
+    addRouter(step);
+}
+
+/// Adds the place behind the launch `step`, where its operands are still there.
+void Interpreter::addRouter(const Step &step) {
+  const Statement &launch = *step.statement;
+  Step place;
+  place.router = static_cast<int64_t>(routerPlaces.size());
+  routerPlaces.push_back(
+      {routerPlaces.size(), step.layer, *launch.router,
+       weightLayer(*launch.router, step), launch.arguments[0].index,
+       launch.arguments[1].index, launch.arguments[2].index});
+  steps.push_back(place);
 }
 
 void Interpreter::addPlace(int64_t buffer) {
@@ -271,7 +285,8 @@ bool Interpreter::isIn(const Step &step, Part part) const {
 
 Status Interpreter::run(StepInput &stepInput, const StatePool *state,
                         const std::vector<const void *> &rowInputs, Part part,
-                        const Recorder &recorder) {
+                        const Recorder &recorder,
+                        const RouterRecorder &routerRecorder) {
   Binding now{roundRows(stepInput.rows()), state};
   int64_t needed = entry.arena.at(now.rows);
   if (needed > arenaBytes()) {
@@ -292,7 +307,10 @@ Status Interpreter::run(StepInput &stepInput, const StatePool *state,
   size_t place = 0;
   for (size_t i = 0; i < steps.size(); ++i) {
     const Step &step = steps[i];
-    if (!step.statement) {
+    if (step.router >= 0) {
+      if (routerRecorder)
+        routerRecorder(routerPlaces[step.router]);
+    } else if (!step.statement) {
       if (recorder)
         recorder(place, step.buffer);
       ++place;

@@ -25,6 +25,15 @@ struct LaunchTime {
   size_t bucket = 0;
 };
 
+/// A place of the program where the choice of a router can be read.
+struct RouterPlace {
+  size_t index = 0;           ///< Counts them.
+  int64_t layer = -1;         ///< Of the model; -1 outside of layers.
+  int64_t weight = 0;         ///< Of the router, at `matrix`.
+  int64_t matrix = 0;
+  int64_t scores = 0, picks = 0, weights = 0; ///< Buffers.
+};
+
 /// Scratch memory of the threads of a pool; programs that do not run at the
 /// same time share it.
 class Scratch {
@@ -68,16 +77,20 @@ public:
   /// Called between launches where a buffer holds the activation after a layer
   /// (`place` counts these).
   using Recorder = std::function<void(size_t place, int64_t buffer)>;
+  /// Called after launches that weigh a router's choice.
+  using RouterRecorder = std::function<void(const RouterPlace &)>;
 
   /// Runs the program for the rows of `input`. `state` may be null where no
   /// argument is one; `inputs` has an array of R values for each row input.
   /// Fails where sequences are so long that there is no memory for the arena.
   Status run(StepInput &input, const StatePool *state,
              const std::vector<const void *> &inputs = {},
-             Part part = Part::All, const Recorder &recorder = {});
+             Part part = Part::All, const Recorder &recorder = {},
+             const RouterRecorder &routerRecorder = {});
 
   /// Places where the activation can be recorded.
   size_t places() const { return placeCount; }
+  const std::vector<RouterPlace> &routers() const { return routerPlaces; }
 
   /// Returns where a buffer lies in a step like the last one.
   char *bufferAddress(int64_t buffer, int64_t layer = 0) const;
@@ -96,7 +109,8 @@ public:
 
 private:
   /// A launch with loops over layers unrolled, a loop over windows of the
-  /// launches up to `end`, or a place where `buffer` may be recorded.
+  /// launches up to `end`, or a place where `buffer`, or a router, may be
+  /// recorded.
   struct Step {
     const Statement *statement = nullptr;
     int64_t layer = -1;  // Of the model; -1 outside of layers.
@@ -104,7 +118,7 @@ private:
     size_t firstAddress = 0, end = 0;
     int64_t partials = 0; // Where its partial sums begin.
     int64_t partialCount = 0;
-    int64_t buffer = -1;
+    int64_t buffer = -1, router = -1;
   };
   /// The version of a kernel for a launch.
   struct Choice {
@@ -126,6 +140,7 @@ private:
   void unrollWindows(const Statement &loop);
   void addLaunch(const Statement &launch, int64_t layer, int64_t inLoop);
   void addPlace(int64_t buffer);
+  void addRouter(const Step &step);
   void bind(size_t begin, size_t end);
   void *address(const Argument &argument, const Step &step) const;
   int64_t weightLayer(int64_t weight, const Step &step) const;
@@ -149,6 +164,7 @@ private:
   std::vector<int64_t> kernels; // That have such launches.
   std::vector<float> partials;
   size_t placeCount = 0;
+  std::vector<RouterPlace> routerPlaces;
 
   // Of the run at hand.
   StepInput *input = nullptr;

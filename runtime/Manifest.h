@@ -176,6 +176,9 @@ struct Statement {
   int64_t kernel = -1;
   std::vector<Argument> arguments;
   int64_t rows = 0; // dims[0] of the launch; 0: that of the step.
+  // The weight of the router whose choice it weighs: its arguments are buffers
+  // of scores, picks and weights.
+  std::optional<int64_t> router;
   // Of a loop over layers.
   LayerRange layers;
   bool reverse = false;

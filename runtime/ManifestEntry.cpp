@@ -83,7 +83,25 @@ private:
     reader.at("args").each([&](const Reader &item) {
       launch.arguments.push_back(readArgument(item));
     });
+    if (reader.has("router"))
+      launch.router = readRouter(reader.at("router"), launch);
     return launch;
+  }
+
+  int64_t readRouter(const Reader &reader, const Statement &launch) {
+    int64_t weight = readWeightIndex(reader);
+    if (reader.failed())
+      return weight;
+    const std::vector<Argument> &arguments = launch.arguments;
+    bool isRouter = arguments.size() == 3 && !inWindow &&
+                    manifest.weights[weight].parts.size() == 1;
+    for (const Argument &argument : arguments)
+      isRouter = isRouter && argument.kind == Argument::Buffer &&
+                 entry.buffers[argument.index].rows == Rows::Tokens;
+    if (!isRouter)
+      reader.expects("be a weight of one part, of a launch whose arguments are "
+                     "scores, picks and weights in buffers of T rows");
+    return weight;
   }
 
   Statement readLoop(const Reader &reader) {

@@ -21,7 +21,7 @@ struct LogitsOptions {
   std::string ids, out;
   int64_t chunk = 0;
   int64_t generatedFrom = -1;
-  bool hidden = false, batch = false, logProbs = false;
+  bool hidden = false, batch = false, logProbs = false, routing = false;
 };
 
 /// Runs the prompts and writes what comes out.
@@ -30,7 +30,8 @@ public:
   LogitsRun(const LogitsOptions &options, Session &session,
             const std::vector<Prompt> &prompts)
       : options(options), session(session), prompts(prompts),
-        places(options.hidden ? session.engine().hidden().size() : 0) {}
+        places(options.hidden ? session.engine().hidden().size() : 0),
+        routers(options.routing ? session.engine().routing().size() : 0) {}
 
   Status run();
 
@@ -43,13 +44,20 @@ private:
 
   std::vector<TensorPlan> plan() const;
   Status runTogether(size_t begin, size_t end, TensorWriter &writer);
+  /// Tensors of a prompt.
+  size_t tensors() const {
+    return 1 + options.logProbs + places + 3 * routers;
+  }
+  Status writeRouting(size_t tensor, int64_t first, int64_t row, int64_t count,
+                      TensorWriter &writer);
   Status write(const std::vector<StepItem> &items,
                const std::vector<Runner *> &runners, TensorWriter &writer);
 
   const LogitsOptions &options;
   Session &session;
   const std::vector<Prompt> &prompts;
-  size_t places; // Hidden states per prompt.
+  size_t places;  // Hidden states per prompt.
+  size_t routers; // Written for each prompt.
 };
 } // namespace
 
@@ -68,8 +76,35 @@ std::vector<TensorPlan> LogitsRun::plan() const {
           {prompt.name + ".hidden." + (final ? "final" : std::to_string(place)),
            rows, session.config().hidden});
     }
+    for (size_t i = 0; i < routers; ++i) {
+      const RouterRows &router = session.engine().routing()[i];
+      std::string name = prompt.name + ".router." + router.gate;
+      plans.push_back({name + ".scores", rows, router.experts});
+      plans.push_back({name + ".picks", rows, router.perToken});
+      plans.back().isInteger = true;
+      plans.push_back({name + ".weights", rows, router.perToken});
+    }
   }
   return plans;
+}
+
+/// Writes what the routers chose for rows of the step, of a prompt's tokens from
+/// `first` on.
+Status LogitsRun::writeRouting(size_t tensor, int64_t first, int64_t row,
+                               int64_t count, TensorWriter &writer) {
+  for (size_t i = 0; i < routers; ++i) {
+    const RouterRows &rows = session.engine().routing()[i];
+    int64_t pick = row * rows.perToken;
+    Status error = writer.write(tensor++, first, count,
+                                rows.scores.data() + row * rows.experts);
+    if (!error)
+      error = writer.write(tensor++, first, count, rows.picks.data() + pick);
+    if (!error)
+      error = writer.write(tensor++, first, count, rows.weights.data() + pick);
+    if (error)
+      return error;
+  }
+  return std::nullopt;
 }
 
 /// Writes the rows of a step; called before the sequences go on.
@@ -81,7 +116,7 @@ Status LogitsRun::write(const std::vector<StepItem> &items,
   for (size_t i = 0; i < items.size(); ++i) {
     int64_t count = items[i].count;
     int64_t first = runners[i]->sequence.length() - count;
-    size_t tensor = runners[i]->prompt * (1 + options.logProbs + places);
+    size_t tensor = runners[i]->prompt * tensors();
     for (int64_t j = 0; j < count; ++j)
       if (Status error =
               writer.write(tensor, first + j, 1, engine.logits(row + j)))
@@ -106,6 +141,9 @@ Status LogitsRun::write(const std::vector<StepItem> &items,
                                       rows.values.data() + row * rows.columns))
         return error;
     }
+    if (Status error =
+            writeRouting(tensor + 1 + places, first, row, count, writer))
+      return error;
     row += count;
   }
   return std::nullopt;
@@ -165,6 +203,10 @@ Status LogitsRun::run() {
   if (Status error = session.makePages(options.batch ? pages : most))
     return error;
   session.engine().recordHidden(options.hidden);
+  session.engine().recordRouting(options.routing);
+  if (options.routing && routers == 0)
+    return failure("--routing: the artifact has no routers, or was compiled "
+                   "before they were recorded");
   Result<TensorWriter> writer = TensorWriter::create(options.out, plan());
   if (!writer)
     return writer.takeError();
@@ -192,6 +234,10 @@ int ds::tool::runLogits(const Words &words) {
   line.flag(options.logProbs, "log-probs",
             "also \"name.log_probs\" [T - 1]: the logarithm of each token's\n"
             "probability after those before it, as training has it");
+  line.flag(options.routing, "routing",
+            "also what routers choose, \"name.router.GATE\" with .scores [T, E],\n"
+            ".picks [T, K], i32, and .weights [T, K]; GATE is the name of the\n"
+            "router's tensor without .weight");
   line.group("Steps");
   line.option(options.chunk, "chunk", "N",
               "run prompts in chunks of N tokens; 1 is decoding");

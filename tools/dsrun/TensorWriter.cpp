@@ -39,7 +39,8 @@ TensorWriter::create(const std::string &path,
     std::vector<int64_t> shape = {plan.rows};
     if (!plan.isVector)
       shape.push_back(plan.columns);
-    header[plan.name] = {{"dtype", plan.isBf16 ? "BF16" : "F32"},
+    const char *type = plan.isBf16 ? "BF16" : plan.isInteger ? "I32" : "F32";
+    header[plan.name] = {{"dtype", type},
                          {"shape", shape},
                          {"data_offsets", {bytes, end}}};
     writer.begins.push_back(bytes);
@@ -90,6 +91,12 @@ Status TensorWriter::write(size_t index, int64_t first, int64_t count,
   runtime::convertToBf16(runtime::Source::F32, rows, narrow.size(),
                          narrow.data());
   return writeAt(at, narrow.data(), count * rowBytes(plan));
+}
+
+Status TensorWriter::write(size_t index, int64_t first, int64_t count,
+                           const int32_t *rows) {
+  uint64_t bytes = rowBytes(plans[index]);
+  return writeAt(begins[index] + first * bytes, rows, count * bytes);
 }
 
 Status TensorWriter::finish(bool sync) {

@@ -9,12 +9,13 @@
 
 namespace ds::tool {
 
-/// A tensor of a file to be written, which is given in f32.
+/// A tensor of a file to be written, which is given in f32 or i32.
 struct TensorPlan {
   std::string name;
   int64_t rows, columns;
   bool isVector = false; ///< Its shape is [rows]; columns is 1.
   bool isBf16 = false;   ///< Rounded to bf16.
+  bool isInteger = false; ///< Of i32.
 };
 
 /// Writes tensors, row by row in any order, under a temporary name; the file
@@ -29,6 +30,7 @@ public:
 
   /// Writes `count` rows of tensor `index` (of the plans) from row `first` on.
   Status write(size_t index, int64_t first, int64_t count, const float *rows);
+  Status write(size_t index, int64_t first, int64_t count, const int32_t *rows);
 
   /// Gives the file its name; with `sync`, once it is on the disk.
   Status finish(bool sync = false);
