@@ -242,10 +242,11 @@ void expectNear(const char *name, ArrayRef<T> got, ArrayRef<double> want,
         << name << " element " << i << " of " << want[i];
 }
 
-/// The last are V3's, few heads of it, and one that is no multiple of anything.
+/// One that is no multiple of anything, one of many rows, and V3's with few
+/// heads.
 const Latents kShapes[] = {
-    {4, 48, 32, 0},  {3, 45, 29, 0},  {16, 96, 64, 0}, {5, 576, 512, 0},
-    {4, 48, 32, 24}, {3, 45, 29, 70}, {28, 96, 64, 40}, {5, 576, 512, 600},
+    {3, 45, 29, 0},  {16, 96, 64, 0},  {5, 576, 512, 0},
+    {3, 45, 29, 70}, {28, 96, 64, 40}, {5, 576, 512, 600},
 };
 const int64_t kLengths[] = {1, 7, 96, 600};
 } // namespace
@@ -283,7 +284,7 @@ protected:
   /// Tokens after kept positions, beside others, have what they have in the
   /// whole sequence alone.
   template <typename T> void checkSteps() {
-    forShapes<T>({kShapes[1], kShapes[2], kShapes[5], kShapes[6]},
+    forShapes<T>({kShapes[0], kShapes[1], kShapes[3], kShapes[4]},
                  [&](const Latents &shape, Tester<T> &tester) {
       Case<T> c(shape, 600, 77), other(shape, 130, 5);
       Results<T> whole = tester.run(c), beside = tester.run(other);
@@ -305,7 +306,7 @@ protected:
 
   /// Lists that hold every position, and places beyond.
   template <typename T> void checkAll() {
-    for (Latents shape : {kShapes[1], kShapes[2]}) {
+    for (Latents shape : {kShapes[0], kShapes[1]}) {
       Latents listed = shape;
       listed.entries = 700;
       Tester<T> plain(shape, GetParam()), tester(listed, GetParam());
