@@ -219,9 +219,9 @@ static mlir::Value buildSelect(BuildCall &call) {
   int64_t count = getNumber(call, "count");
   int64_t initial = getNumber(call, "initial"), local = getNumber(call, "local");
   if (block < length || block % length || 512 % block)
-    return call.fail("block", "expects blocks of a multiple of length (" +
-                                  Twine(length) + ") tokens, got " +
-                                  Twine(block));
+    return call.fail("block", "expects blocks of 16, 32, 64, 128, 256 or 512 "
+                              "tokens, a multiple of length (" +
+                                  Twine(length) + "), got " + Twine(block));
   if (initial < 0 || local < 1 || count < initial + local)
     return call.fail("count", "expects count (" + Twine(count) +
                                   ") to be at least initial (" +

@@ -23,7 +23,7 @@ TEST_P(Errors, AreExact) {
 INSTANTIATE_TEST_SUITE_P(All, Errors,
                          testing::Values("lexer", "parser", "names", "types",
                                          "configuration", "config",
-                                         "training"),
+                                         "training", "sparse"),
                          [](const auto &info) {
                            return std::string(info.param);
                          });

@@ -143,5 +143,6 @@ TEST(FindSpec, ChoosesByModelType) {
   EXPECT_FALSE(ds::findSpec(DS_SOURCE_DIR "/models", "mamba", os));
   EXPECT_EQ(errors, "error: no .ds file in " DS_SOURCE_DIR
                     "/models serves model_type \"mamba\"; they serve "
-                    "\"llama\", \"qwen2\"\n");
+                    "\"deepseek\", \"deepseek_v2\", \"deepseek_v3\", "
+                    "\"deepseek_v32\", \"llama\", \"nsa\", \"qwen2\"\n");
 }
