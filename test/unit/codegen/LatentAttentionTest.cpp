@@ -159,7 +159,9 @@ public:
     std::vector<T> query, gradient;
     std::vector<int32_t> lists;
     size_t page = 0;
-    for (auto [c, past] : llvm::zip(cases, pasts)) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const Case<T> *c = cases[i];
+      int64_t past = pasts[i];
       std::vector<int32_t> table(pages.begin() + page,
                                  pages.begin() + page + c->length / 64 + 1);
       page += table.size();

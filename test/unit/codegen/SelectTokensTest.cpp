@@ -101,7 +101,9 @@ public:
     std::vector<T> query;
     std::vector<float> weights;
     size_t page = 0;
-    for (auto [c, past] : llvm::zip(cases, pasts)) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const Case<T> *c = cases[i];
+      int64_t past = pasts[i];
       std::vector<int32_t> table(pages.begin() + page,
                                  pages.begin() + page + c->length / 64 + 1);
       page += table.size();
