@@ -4,60 +4,12 @@
 // becomes an error message.
 //
 //===----------------------------------------------------------------------===//
-#include "runtime/Engine.h"
+#include "runtime/CHandles.h"
 #include "runtime/Version.h"
-#include "runtime/ds_runtime.h"
 
 #include <cstdlib>
-#include <cstring>
-#include <exception>
 
 using namespace ds::runtime;
-
-struct ds_artifact {
-  std::unique_ptr<Artifact> artifact;
-};
-struct ds_pool {
-  explicit ds_pool(int threads) : pool(threads) {}
-  ThreadPool pool;
-};
-struct ds_weights {
-  Weights weights;
-};
-struct ds_state {
-  std::unique_ptr<StatePool> pool;
-};
-struct ds_sequence {
-  Sequence sequence;
-};
-struct ds_engine {
-  std::unique_ptr<Engine> engine;
-};
-
-static void setError(char **error, const std::string &message) {
-  if (error)
-    *error = strdup(message.c_str());
-}
-
-/// Runs `make`, which returns a handle or sets the error and returns `failed`.
-template <typename Make, typename T>
-static T guard(char **error, T failed, Make make) {
-  try {
-    return make();
-  } catch (const std::exception &exception) {
-    setError(error, join("the runtime failed: ", exception.what()));
-    return failed;
-  }
-}
-
-/// Puts the value of `result` into a new `Handle`.
-template <typename Handle, typename T>
-static Handle *wrap(Result<T> result, char **error) {
-  if (result)
-    return new Handle{std::move(*result)};
-  setError(error, result.error());
-  return nullptr;
-}
 
 int32_t ds_runtime_abi(void) { return DS_RUNTIME_ABI; }
 

@@ -38,7 +38,7 @@ extern "C" {
 #endif
 
 /** Version of this interface; it grows when a declaration changes. */
-#define DS_RUNTIME_ABI 1
+#define DS_RUNTIME_ABI 2
 
 typedef struct ds_artifact ds_artifact;
 typedef struct ds_pool ds_pool;
@@ -46,6 +46,7 @@ typedef struct ds_weights ds_weights;
 typedef struct ds_engine ds_engine;
 typedef struct ds_state ds_state;
 typedef struct ds_sequence ds_sequence;
+typedef struct ds_trainer ds_trainer;
 
 /** Returns DS_RUNTIME_ABI of the library. */
 int32_t ds_runtime_abi(void);
@@ -173,6 +174,58 @@ void ds_engine_profile(ds_engine *engine, int32_t on);
 /** Copies up to `capacity` measured launches; returns how many there are. */
 size_t ds_engine_launch_times(const ds_engine *engine, ds_launch_time *out,
                               size_t capacity);
+
+/* Training ------------------------------------------------------------------*/
+
+/** A sequence to train on: the token after each of the first `count` - 1 is a
+ * target if its element of `mask` is not 0; `mask` may be NULL: all are. */
+typedef struct ds_train_sequence {
+  const int32_t *tokens;
+  const uint8_t *mask;
+  int64_t count;
+} ds_train_sequence;
+
+/** AdamW (arXiv 1711.05101). */
+typedef struct ds_update_options {
+  float learning_rate, beta1, beta2, epsilon, weight_decay;
+  float clip; /**< Greatest norm of the gradient; 0: no limit. */
+} ds_update_options;
+
+/** Takes the weights of the folder `path`, in f32 beside what the kernels read.
+ * The artifact has to be one that trains (dscc --entry=infer,train). A step has
+ * up to `max_tokens` tokens. */
+ds_trainer *ds_trainer_create(const ds_artifact *artifact, const char *path,
+                              ds_pool *pool, int64_t max_tokens, char **error);
+/** Goes on from the last checkpoint of the folder `run`, which
+ * ds_trainer_save() wrote: equal to the bit to a run without interruption. */
+ds_trainer *ds_trainer_resume(const ds_artifact *artifact, const char *run,
+                              ds_pool *pool, int64_t max_tokens, char **error);
+void ds_trainer_free(ds_trainer *trainer);
+
+/** Runs forward and backward, adds to the gradients, and puts the sum of the
+ * losses of all targets, as the artifact's objective divides them by the batch,
+ * into `loss` unless that is NULL. The batch is `batch_targets` targets in
+ * `batch_sequences` sequences, over all calls before an update; 0: of this one
+ * alone. Returns 0 or -1. */
+int32_t ds_trainer_accumulate(ds_trainer *trainer,
+                              const ds_train_sequence *sequences, size_t count,
+                              int64_t batch_targets, int64_t batch_sequences,
+                              double *loss, char **error);
+/** Returns the log-probabilities of the last call's targets, sequence by
+ * sequence, and how many in `count`. They are valid until the next call. */
+const float *ds_trainer_log_probs(const ds_trainer *trainer, int64_t *count);
+/** Updates the weights by the gradients, which are zero after it, and puts their
+ * norm before clipping into `norm` unless that is NULL. Returns 0, or -1 with
+ * the weights as they were. */
+int32_t ds_trainer_update(ds_trainer *trainer, const ds_update_options *options,
+                          double *norm, char **error);
+/** Returns the updates done. */
+int64_t ds_trainer_steps(const ds_trainer *trainer);
+/** Writes the checkpoint `run`/step-N, N being the updates done: a Hugging Face
+ * folder, bf16 or with `f32` (not 0) f32, with the optimiser's state beside.
+ * Configuration and tokenizer are copied from `source` unless it is NULL. */
+int32_t ds_trainer_save(const ds_trainer *trainer, const char *run,
+                        const char *source, int32_t f32, char **error);
 
 #ifdef __cplusplus
 }

@@ -68,6 +68,8 @@ public:
   static Result<std::unique_ptr<Trainer>>
   create(const Artifact &artifact, ThreadPool &pool, int64_t tokens);
 
+  const Manifest &model() const { return manifest; }
+
   /// Returns the tensors of the model in the order of the weights; a tied one
   /// is there once.
   const std::vector<TrainedTensor> &tensors() const { return list; }

@@ -1,4 +1,5 @@
 //===- Grad.cpp - dsrun grad ----------------------------------------------===//
+#include "runtime/training/TrainedTensors.h"
 #include "tools/dsrun/Commands.h"
 #include "tools/dsrun/Terminal.h"
 #include "tools/dsrun/TrainSession.h"

@@ -4,10 +4,10 @@
 // after another or all in one batch. What it writes does not depend on these.
 //
 //===----------------------------------------------------------------------===//
+#include "runtime/training/TensorWriter.h"
 #include "tools/dsrun/Commands.h"
 #include "tools/dsrun/Ids.h"
 #include "tools/dsrun/Session.h"
-#include "tools/dsrun/TensorWriter.h"
 #include "tools/dsrun/Terminal.h"
 
 #include <algorithm>

@@ -2,11 +2,12 @@
 #include "runtime/File.h"
 #include "runtime/data/Loader.h"
 #include "runtime/metrics/MetricsLog.h"
+#include "runtime/training/RunFolder.h"
 #include "tools/dsrun/Commands.h"
 #include "tools/dsrun/Probe.h"
-#include "tools/dsrun/RunFolder.h"
 #include "tools/dsrun/Schedule.h"
 #include "tools/dsrun/Terminal.h"
+#include "tools/dsrun/TrainSession.h"
 
 #include <cmath>
 #include <cstdio>
@@ -248,7 +249,7 @@ Status TrainRun::resume() {
       return error;
   first = saved->step;
   tokens = state.value("num_tokens", int64_t(0));
-  return loadStep(*session, *saved);
+  return loadStep(session->trainer(), *saved);
 }
 
 Status TrainRun::open() {

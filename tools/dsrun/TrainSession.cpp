@@ -1,7 +1,7 @@
 //===- TrainSession.cpp - An artifact that trains -------------------------===//
 #include "tools/dsrun/TrainSession.h"
-#include "runtime/Pack.h"
 #include "runtime/text/Sampler.h"
+#include "runtime/training/TrainedTensors.h"
 #include "tools/dsrun/Session.h"
 
 #include <algorithm>
@@ -46,7 +46,8 @@ TrainSession::open(const TrainSessionOptions &options, int64_t tokens,
   if (!fill)
     return session;
   Status error = random ? session->draw(options.seed)
-                        : session->load(TrainedCopy::Master, options.weights, "");
+                        : loadTensors(session->trainer(), TrainedCopy::Master,
+                                      options.weights, "");
   if (error)
     return *error;
   return session;
@@ -57,33 +58,6 @@ int64_t TrainSession::parameters() const {
   for (const TrainedTensor &tensor : steps->tensors())
     count += tensor.rows() * tensor.columns();
   return count;
-}
-
-Status TrainSession::load(TrainedCopy copy, const std::string &path,
-                          const std::string &prefix) {
-  Result<Checkpoint> checkpoint = Checkpoint::open(path);
-  if (!checkpoint)
-    return Error{checkpoint.error()};
-  if (prefix.empty())
-    if (Status error = checkWeights(manifest(), *checkpoint))
-      return error;
-  return steps->fill(copy, [&](const TrainedTensor &tensor,
-                               float *to) -> Status {
-    auto it = checkpoint->tensors().find(prefix + tensor.name);
-    if (it == checkpoint->tensors().end())
-      return failure("'", path, "' has no tensor '", prefix + tensor.name, "'");
-    const Tensor &from = it->second;
-    std::optional<Source> type = parseSource(from.dtype);
-    if (!type || from.shape != tensor.shape)
-      return failure("expects tensor '", from.name, "' of '", path,
-                     "' to be floats of shape ", shapeText(tensor.shape));
-    std::vector<char> bytes(from.bytes);
-    if (Status error =
-            checkpoint->file(from).read(from.begin, from.bytes, bytes.data()))
-      return error;
-    convertToF32(*type, bytes.data(), tensor.rows() * tensor.columns(), to);
-    return std::nullopt;
-  });
 }
 
 /// FNV-1a of a tensor's name: its stream of random numbers.
@@ -146,29 +120,4 @@ PromptBatch::PromptBatch(const std::vector<Prompt> &prompts) {
     size.sequences += 1;
     rows += count;
   }
-}
-
-std::vector<TensorPlan> ds::tool::planTensors(const Trainer &trainer,
-                                              const std::string &prefix,
-                                              bool bf16, bool frozen) {
-  std::vector<TensorPlan> plans;
-  for (const TrainedTensor &tensor : trainer.tensors())
-    if (frozen || !tensor.frozen)
-      plans.push_back({prefix + tensor.name, tensor.rows(), tensor.columns(),
-                       tensor.shape.size() == 1, bf16});
-  return plans;
-}
-
-Status ds::tool::writeTensors(const Trainer &trainer, TrainedCopy copy,
-                              bool frozen, size_t first, TensorWriter &writer) {
-  std::vector<float> rows;
-  for (const TrainedTensor &tensor : trainer.tensors()) {
-    if (tensor.frozen && !frozen)
-      continue;
-    rows.resize(tensor.rows() * tensor.columns());
-    trainer.read(copy, tensor, rows.data());
-    if (Status error = writer.write(first++, 0, tensor.rows(), rows.data()))
-      return error;
-  }
-  return std::nullopt;
 }

@@ -5,7 +5,6 @@
 #include "runtime/training/Trainer.h"
 #include "tools/dsrun/CommandLine.h"
 #include "tools/dsrun/Ids.h"
-#include "tools/dsrun/TensorWriter.h"
 
 #include <memory>
 #include <string>
@@ -38,11 +37,6 @@ public:
   /// Trained and frozen parameters.
   int64_t parameters() const;
 
-  /// Fills a copy of the weights from tensors named `prefix` + name of the
-  /// checkpoint `path`.
-  Status load(runtime::TrainedCopy copy, const std::string &path,
-              const std::string &prefix);
-
 private:
   TrainSession() = default;
   Status draw(uint64_t seed);
@@ -60,15 +54,6 @@ struct PromptBatch {
   runtime::BatchSize size;
   int64_t rows = 0;
 };
-
-/// Returns how to write a copy of every tensor, named `prefix` + name.
-std::vector<TensorPlan> planTensors(const runtime::Trainer &trainer,
-                                    const std::string &prefix, bool bf16,
-                                    bool frozen);
-
-/// Writes them, from tensor `first` of the writer on.
-Status writeTensors(const runtime::Trainer &trainer, runtime::TrainedCopy copy,
-                    bool frozen, size_t first, TensorWriter &writer);
 
 } // namespace ds::tool
 

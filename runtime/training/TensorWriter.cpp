@@ -1,5 +1,5 @@
 //===- TensorWriter.cpp - Writes a safetensors file in pieces -------------===//
-#include "tools/dsrun/TensorWriter.h"
+#include "runtime/training/TensorWriter.h"
 #include "runtime/Pack.h"
 
 #include <cerrno>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <utility>
 
-using namespace ds::tool;
+using namespace ds::runtime;
 
 TensorWriter::TensorWriter(TensorWriter &&other) noexcept
     : path(std::move(other.path)), temporary(std::move(other.temporary)),
@@ -88,7 +88,7 @@ Status TensorWriter::write(size_t index, int64_t first, int64_t count,
   if (!plan.isBf16)
     return writeAt(at, rows, count * rowBytes(plan));
   std::vector<uint16_t> narrow(count * plan.columns);
-  runtime::convertToBf16(runtime::Source::F32, rows, narrow.size(),
+  convertToBf16(Source::F32, rows, narrow.size(),
                          narrow.data());
   return writeAt(at, narrow.data(), count * rowBytes(plan));
 }

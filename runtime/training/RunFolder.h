@@ -5,15 +5,15 @@
 // temporary name, brought to the disk and renamed: the greatest N always loads.
 //
 //===----------------------------------------------------------------------===//
-#ifndef DS_TOOLS_DSRUN_RUNFOLDER_H
-#define DS_TOOLS_DSRUN_RUNFOLDER_H
+#ifndef DS_RUNTIME_TRAINING_RUNFOLDER_H
+#define DS_RUNTIME_TRAINING_RUNFOLDER_H
 
-#include "tools/dsrun/TrainSession.h"
+#include "runtime/training/Trainer.h"
 
 #include <nlohmann/json.hpp>
 #include <optional>
 
-namespace ds::tool {
+namespace ds::runtime {
 
 /// A checkpoint that is complete.
 struct SavedStep {
@@ -29,15 +29,15 @@ Result<std::optional<SavedStep>> findLastStep(const std::string &folder);
 /// Writes checkpoint `step`. Configuration and tokenizer are copied from
 /// `source`; weights are f32 with `f32`, else bf16.
 Status saveStep(const std::string &folder, int64_t step,
-                const runtime::Trainer &trainer, const nlohmann::json &state,
+                const Trainer &trainer, const nlohmann::json &state,
                 const std::vector<std::string> &sources, bool f32);
 
 /// Fills weights and optimiser from a checkpoint.
-Status loadStep(TrainSession &session, const SavedStep &saved);
+Status loadStep(Trainer &trainer, const SavedStep &saved);
 
 /// Writes a file under a temporary name, brings it to the disk and renames it.
 Status writeDurably(const std::string &path, const std::string &content);
 
-} // namespace ds::tool
+} // namespace ds::runtime
 
-#endif // DS_TOOLS_DSRUN_RUNFOLDER_H
+#endif // DS_RUNTIME_TRAINING_RUNFOLDER_H

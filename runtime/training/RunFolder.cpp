@@ -1,14 +1,15 @@
 //===- RunFolder.cpp - Checkpoints of a training run ----------------------===//
-#include "tools/dsrun/RunFolder.h"
+#include "runtime/training/RunFolder.h"
 #include "runtime/File.h"
+#include "runtime/training/TrainedTensors.h"
 
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <unistd.h>
 
-using namespace ds::tool;
 using namespace ds::runtime;
 namespace fs = std::filesystem;
 
@@ -36,7 +37,7 @@ static Status sync(const std::string &path) {
   return std::nullopt;
 }
 
-Status ds::tool::writeDurably(const std::string &path,
+Status ds::runtime::writeDurably(const std::string &path,
                               const std::string &content) {
   std::string temporary = path + temporarySuffix;
   int descriptor = open(temporary.c_str(),
@@ -60,14 +61,17 @@ Status ds::tool::writeDurably(const std::string &path,
 
 /// The number N of "step-N", or -1.
 static int64_t parseStep(const std::string &name) {
+  constexpr size_t prefix = 5;
   int64_t step = -1;
-  if (name.rfind("step-", 0) != 0 || !parseInteger(name.substr(5), step))
+  const char *end = name.data() + name.size();
+  if (name.rfind("step-", 0) != 0 ||
+      std::from_chars(name.data() + prefix, end, step).ptr != end)
     return -1;
   return step;
 }
 
 Result<std::optional<SavedStep>>
-ds::tool::findLastStep(const std::string &folder) {
+ds::runtime::findLastStep(const std::string &folder) {
   std::error_code code;
   std::optional<SavedStep> last;
   std::vector<fs::path> leftovers;
@@ -154,7 +158,7 @@ static Status writeOptimiser(const std::string &path, const Trainer &trainer) {
   return writer->finish(/*sync=*/true);
 }
 
-Status ds::tool::saveStep(const std::string &folder, int64_t step,
+Status ds::runtime::saveStep(const std::string &folder, int64_t step,
                           const Trainer &trainer, const nlohmann::json &state,
                           const std::vector<std::string> &sources, bool f32) {
   std::string path = folder + "/step-" + std::to_string(step);
@@ -184,11 +188,11 @@ Status ds::tool::saveStep(const std::string &folder, int64_t step,
   return sync(folder);
 }
 
-Status ds::tool::loadStep(TrainSession &session, const SavedStep &saved) {
+Status ds::runtime::loadStep(Trainer &trainer, const SavedStep &saved) {
   std::string path = saved.path + "/" + optimiserFile;
   for (auto [prefix, copy] : optimiserCopies)
-    if (Status error = session.load(copy, path, prefix))
+    if (Status error = loadTensors(trainer, copy, path, prefix))
       return error;
-  session.trainer().setSteps(saved.step);
+  trainer.setSteps(saved.step);
   return std::nullopt;
 }

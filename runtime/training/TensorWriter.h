@@ -1,13 +1,14 @@
 //===- TensorWriter.h - Writes a safetensors file in pieces ---------------===//
-#ifndef DS_TOOLS_DSRUN_TENSORWRITER_H
-#define DS_TOOLS_DSRUN_TENSORWRITER_H
+#ifndef DS_RUNTIME_TRAINING_TENSORWRITER_H
+#define DS_RUNTIME_TRAINING_TENSORWRITER_H
 
-#include "tools/dsrun/CommandLine.h"
+#include "runtime/Result.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
-namespace ds::tool {
+namespace ds::runtime {
 
 /// A tensor of a file to be written, which is given in f32 or i32.
 struct TensorPlan {
@@ -45,6 +46,6 @@ private:
   std::vector<TensorPlan> plans;
 };
 
-} // namespace ds::tool
+} // namespace ds::runtime
 
-#endif // DS_TOOLS_DSRUN_TENSORWRITER_H
+#endif // DS_RUNTIME_TRAINING_TENSORWRITER_H
