@@ -193,9 +193,9 @@ static json::Value argJson(const PlannedArg &arg) {
 }
 
 namespace {
-/// The kernels of all entries, numbered as they are met.
+/// The kernels of all entries, numbered as they are met, and the weights.
 struct KernelTable {
-  llvm::StringMap<int64_t> ids;
+  llvm::StringMap<int64_t> ids, weights;
   json::Array kernels;
 
   int64_t find(Operation *kernel) {
@@ -207,6 +207,19 @@ struct KernelTable {
   }
 };
 } // namespace
+
+/// Returns the name of the weight whose product with a token gives the scores
+/// that `pick` reads, or nothing.
+static StringRef findGate(KernelPickOp pick) {
+  Operation *source = pick.getScores().getDefiningOp();
+  while (isa_and_nonnull<KernelRowOp, KernelElementwiseOp>(source))
+    source = source->getOperand(0).getDefiningOp();
+  auto product = dyn_cast_or_null<KernelMatmulOp>(source);
+  if (!product)
+    return {};
+  auto read = product.getWeight().getDefiningOp<GetWeightOp>();
+  return read ? read.getWeight() : StringRef();
+}
 
 static json::Value programJson(ArrayRef<PlannedStep> program,
                                KernelTable &kernels) {
@@ -221,6 +234,10 @@ static json::Value programJson(ArrayRef<PlannedStep> program,
       object["args"] = std::move(args);
       if (step.rows > 0)
         object["rows"] = step.rows;
+      if (auto pick = dyn_cast<KernelPickOp>(step.kernel))
+        if (auto it = kernels.weights.find(findGate(pick));
+            it != kernels.weights.end())
+          object["router"] = it->second;
     } else {
       if (step.window > 0)
         object["window"] = step.window;
@@ -272,11 +289,13 @@ static json::Object entryJson(const EntryPlan &entry, KernelTable &kernels) {
 json::Value ds::buildManifest(ModuleOp module, const MemoryPlan &plan,
                               const ManifestOptions &options) {
   json::Array weights, states;
-  for (auto [id, weight] : llvm::enumerate(plan.weights))
+  KernelTable kernels;
+  for (auto [id, weight] : llvm::enumerate(plan.weights)) {
     weights.push_back(weightJson(weight, id));
+    kernels.weights[WeightOp(weight).getSymName()] = id;
+  }
   for (auto [id, state] : llvm::enumerate(plan.states))
     states.push_back(stateJson(state, id));
-  KernelTable kernels;
   json::Object entries;
   for (const EntryPlan &entry : plan.entries) {
     json::Object object = entryJson(entry, kernels);

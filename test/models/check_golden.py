@@ -5,7 +5,8 @@
                     [--generated-from=N]
 
 Logits of every prompt and of the packed training sequences, hidden states
-after every layer, and the greedy token at every step of the continuations. With
+after every layer, what routers choose (in f32), and the greedy token at every
+step of the continuations. With
 --generated-from, tokens from the N-th on have the role of generated ones. Of
 routed models in bf16 only those rows are compared at which rounding leaves the
 choice of experts alone.
@@ -49,13 +50,19 @@ def make_prompts(golden, info):
     return prompts
 
 
-def run_logits(args, prompts, scratch):
+def has_routers(golden):
+    return any(name.startswith("trace.router.") for name in golden.header)
+
+
+def run_logits(args, prompts, scratch, routing):
     """Returns what `dsrun logits` wrote."""
     ids, out = scratch / "prompts.json", scratch / "logits.safetensors"
     ids.write_text(json.dumps(prompts))
     command = shlex.split(args.emulator) + [
         args.dsrun, "logits", args.artifact, f"--weights={args.checkpoint}",
         f"--ids={ids}", f"--out={out}", "--hidden", *args.option]
+    if routing:
+        command.append("--routing")
     if args.generated_from:
         command.append(f"--generated-from={args.generated_from}")
     done = subprocess.run(command, capture_output=True, text=True)
@@ -128,6 +135,21 @@ class Checker:
             self.rows(f"hidden state {place}", f"{TRACED}.hidden.{place}",
                       self.golden.rows(prefix + place))
 
+    def routing(self):
+        prefix = "trace.router."
+        for name in sorted(self.golden.header):
+            if not name.startswith(prefix) or self.alike is not None:
+                continue
+            what = f"{TRACED}.router.{name[len(prefix):]}"
+            if not name.endswith(".picks"):
+                self.rows(what, what, self.golden.rows(name))
+                continue
+            found = self.found.rows(what) if what in self.found else []
+            wrong = [i for i, (a, b) in enumerate(
+                zip(found, self.golden.rows(name), strict=True))
+                if list(a) != list(b)] if found else "no rows"
+            self.report.expect(not wrong, f"{what}: rows that differ: {wrong}")
+
     def greedy(self):
         for name, prompt in self.info["prompts"].items():
             if self.alike is not None:
@@ -181,10 +203,12 @@ def main():
     with open(os.path.join(args.checkpoint, "golden.json"), encoding="utf-8") as file:
         info = json.load(file)
     with tempfile.TemporaryDirectory() as scratch:
-        found = run_logits(args, make_prompts(golden, info), pathlib.Path(scratch))
+        found = run_logits(args, make_prompts(golden, info),
+                           pathlib.Path(scratch), has_routers(golden))
         checker = Checker(args, golden, info, found)
         checker.logits()
         checker.hidden()
+        checker.routing()
         checker.greedy()
     checker.report.finish()
 
