@@ -169,7 +169,8 @@ LogicalResult RouteOp::verify() {
 LogicalResult kernel::verifyCombine(Operation *op, Value input, Value routing,
                                     Value weights, Value result) {
   if (StringRef rows = routingOf(routing).getRowSymbol();
-      input.getDefiningOp() && getRowSymbolOf(input) != rows)
+      isa_and_present<RowsInterface, KernelInterface>(input.getDefiningOp()) &&
+      getRowSymbolOf(input) != rows)
     return op->emitOpError() << "expects rows of " << rows << ", got "
                              << getRowSymbolOf(input);
   if (weights && failed(verifyColumns(op, "weights", weights,
