@@ -125,16 +125,15 @@ def Ds_RopeAttr : Ds_Attr<"Rope", "rope"> {
     `{type = "yarn", factor, original_max_position_embeddings}` with `beta_fast`
     and `beta_slow` (32 and 1 if they are not there), and `mscale` and
     `mscale_all_dim`, whose ratio stretches cos and sin. The `dims` columns of a
-    head begin at `first`. With `half_split`, pair i is columns (i, i + dims / 2); with
-    `interleaved`, columns (2i, 2i + 1).
+    head begin at `first`. With `half_split`, pair i is columns
+    (i, i + dims / 2); with `interleaved`, columns (2i, 2i + 1).
   }];
   let parameters = (ins EnumParameter<Ds_RopeLayout>:$layout,
                         "int64_t":$dims, "::mlir::FloatAttr":$theta,
                         OptionalParameter<"::mlir::DictionaryAttr">:$scaling,
                         DefaultValuedParameter<"int64_t", "0">:$first);
   let assemblyFormat = [{
-    `<` $layout `,` `dims` `=` $dims `,` `theta` `=` $theta
-    (`,` `first` `=` $first^)? (`,` `scaling` `=` $scaling^)? `>`
+    `<` $layout `,` struct($dims, $theta, $first, $scaling) `>`
   }];
   let builders = [AttrBuilder<(ins "RopeLayout":$layout, "int64_t":$dims,
       "::mlir::FloatAttr":$theta, "::mlir::DictionaryAttr":$scaling), [{

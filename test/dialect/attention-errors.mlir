@@ -30,8 +30,8 @@ func.func @f() attributes {a = #ds.rope<half_split, dims = 8, theta = 0.0 : f64>
 
 // -----
 
-// expected-error @below {{expects scaling type 'linear' or 'llama3', got 'yarn'}}
-func.func @f() attributes {a = #ds.rope<half_split, dims = 8, theta = 1.0 : f64, scaling = {type = "yarn"}>} {
+// expected-error @below {{expects scaling type 'linear', 'llama3' or 'yarn', got 'ntk'}}
+func.func @f() attributes {a = #ds.rope<half_split, dims = 8, theta = 1.0 : f64, scaling = {type = "ntk"}>} {
   return
 }
 
@@ -39,6 +39,20 @@ func.func @f() attributes {a = #ds.rope<half_split, dims = 8, theta = 1.0 : f64,
 
 // expected-error @below {{expects scaling to have a number 'factor'}}
 func.func @f() attributes {a = #ds.rope<half_split, dims = 8, theta = 1.0 : f64, scaling = {type = "linear"}>} {
+  return
+}
+
+// -----
+
+// expected-error @below {{expects scaling to have a number 'original_max_position_embeddings'}}
+func.func @f() attributes {a = #ds.rope<half_split, dims = 8, theta = 1.0 : f64, scaling = {type = "yarn", factor = 2.0}>} {
+  return
+}
+
+// -----
+
+// expected-error @below {{expects first (-2) not to be negative}}
+func.func @f() attributes {a = #ds.rope<half_split, dims = 8, theta = 1.0 : f64, first = -2>} {
   return
 }
 

@@ -7,11 +7,13 @@
 // CHECK: ds.rope %{{.+}}, %{{.+}} heads 8 <half_split, dims = 8, theta = 1.000000e+04 : f64> : tensor<?x64xbf16>
 // CHECK: ds.rope %{{.+}}, %{{.+}} heads 4 <interleaved, dims = 4, theta = 5.000000e+05 : f64, scaling = {factor = 8.000000e+00 : f64, high_freq_factor = 4.000000e+00 : f64, low_freq_factor = 1.000000e+00 : f64, original_max_position_embeddings = 8192 : i64, type = "llama3"}> : tensor<?x64xbf16>
 // CHECK: ds.rope %{{.+}}, %{{.+}} heads 4 <half_split, dims = 16, theta = 1.000000e+04 : f64, scaling = {factor = 2.000000e+00 : f64, type = "linear"}> : tensor<?x64xbf16>
+// CHECK: ds.rope %{{.+}}, %{{.+}} heads 4 <interleaved, dims = 8, theta = 1.000000e+04 : f64, first = 8, scaling = {factor = 4.000000e+01 : f64, original_max_position_embeddings = 4096 : i64, type = "yarn"}> : tensor<?x64xbf16>
 func.func @rope(%x: tensor<?x64xbf16>, %s: !ds.seq) -> tensor<?x64xbf16> {
   %y = ds.rope %x, %s heads 8 <half_split, dims = 8, theta = 1.0e4 : f64> : tensor<?x64xbf16>
   %z = ds.rope %y, %s heads 4 <interleaved, dims = 4, theta = 5.0e5 : f64, scaling = {type = "llama3", factor = 8.0, low_freq_factor = 1.0, high_freq_factor = 4.0, original_max_position_embeddings = 8192}> : tensor<?x64xbf16>
   %w = ds.rope %z, %s heads 4 <half_split, dims = 16, theta = 1.0e4 : f64, scaling = {type = "linear", factor = 2.0}> : tensor<?x64xbf16>
-  return %w : tensor<?x64xbf16>
+  %v = ds.rope %w, %s heads 4 <interleaved, dims = 8, theta = 1.0e4 : f64, first = 8, scaling = {type = "yarn", factor = 40.0, original_max_position_embeddings = 4096}> : tensor<?x64xbf16>
+  return %v : tensor<?x64xbf16>
 }
 
 // CHECK-LABEL: func @append

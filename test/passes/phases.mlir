@@ -2,7 +2,7 @@
 // RUN: ds-opt --ds-phases=dump=%t %S/Inputs/tiny.mlir > %t/all.mlir
 // RUN: FileCheck --check-prefix=SIMPLIFY %s < %t/1-simplify.mlir
 // RUN: FileCheck --check-prefix=OPTIMISE %s < %t/3-optimise.mlir
-// RUN: diff %t/4-schedule.mlir %t/all.mlir
+// RUN: diff %t/5-schedule.mlir %t/all.mlir
 // RUN: ds-opt --ds-phases=to=optimise %S/Inputs/tiny.mlir | diff %t/3-optimise.mlir -
 // RUN: FileCheck --check-prefix=ALL %s < %t/all.mlir
 // RUN: ds-opt --ds-phases %t/3-optimise.mlir | diff %t/all.mlir -
