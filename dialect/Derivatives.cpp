@@ -56,7 +56,8 @@ FailureOr<Gradients> LinearOp::buildBackward(OpBuilder &builder,
     Value x = getInput();
     if (getGathered())
       x = DispatchOp::create(builder, getLoc(), x.getType(), x, getRouting());
-    AccumulateOuterOp::create(builder, getLoc(), memory, dy, x, getRouting());
+    AccumulateOuterOp::create(builder, getLoc(), memory, dy, x, getRouting(),
+                              HeadsAttr());
   }
   if (getBias())
     if (Value memory = getGradientMemory(builder, getBias()))

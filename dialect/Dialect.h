@@ -60,6 +60,9 @@ constexpr llvm::StringLiteral kInferEntry = "infer",
 /// Unit attribute of a "train" entry: every row but the last of each sequence
 /// has a target, whatever the data's loss mask says.
 constexpr llvm::StringLiteral kAllTargetsAttr = "ds.all_targets";
+/// Attribute of a "train" entry, an array of names: the terms of the loss that
+/// are the last results of the entry, f32 matrices [T, 1] or stacks of such.
+constexpr llvm::StringLiteral kAuxiliaryAttr = "ds.auxiliary";
 
 /// Argument attribute of an entry's state or input, a string: its name.
 constexpr llvm::StringLiteral kNameAttr = "ds.name";

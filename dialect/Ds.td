@@ -20,5 +20,6 @@ include "dialect/KernelMoe.td"
 include "dialect/KernelMla.td"
 include "dialect/KernelNsa.td"
 include "dialect/KernelDsa.td"
+include "dialect/Balance.td"
 include "dialect/Memory.td"
 #endif

@@ -121,7 +121,11 @@ StringRef ds::getRowSymbolOf(Value matrix) {
                          : StringAttr();
     return rows ? rows.getValue() : "T";
   }
-  if (isa_and_nonnull<RunRowsOp, RowInputOp, FillOp>(op))
+  if (auto input = dyn_cast_or_null<RowInputOp>(op))
+    return input.getTokens() ? "T" : "R";
+  if (auto fill = dyn_cast_or_null<FillOp>(op))
+    return fill.getTokens() ? "T" : "R";
+  if (isa_and_nonnull<RunRowsOp>(op))
     return "R";
   return op ? findRowSymbol(op) : "T";
 }

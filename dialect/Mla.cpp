@@ -123,12 +123,33 @@ LogicalResult AbsorbQueryOp::verify() {
                        heads.getCount() * (heads.getRank() + heads.getRope()));
 }
 
+LogicalResult AbsorbQueryBackwardOp::verify() {
+  LatentHeadsAttr heads = getHeads();
+  if (failed(verifyProjection(*this, heads, getProjection())) ||
+      failed(verifyColumns(*this, "a gradient", getGradient(),
+                           heads.getCount() *
+                               (heads.getRank() + heads.getRope()))))
+    return failure();
+  return verifyColumns(*this, "a result", getResult(),
+                       heads.getCount() * (heads.getNope() + heads.getRope()));
+}
+
 LogicalResult AbsorbValueOp::verify() {
   LatentHeadsAttr heads = getHeads();
   if (failed(verifyProjection(*this, heads, getProjection())))
     return failure();
   return verifyColumns(*this, "a result", getResult(),
                        heads.getCount() * heads.getValue());
+}
+
+LogicalResult AbsorbValueBackwardOp::verify() {
+  LatentHeadsAttr heads = getHeads();
+  if (failed(verifyProjection(*this, heads, getProjection())) ||
+      failed(verifyColumns(*this, "a gradient", getGradient(),
+                           heads.getCount() * heads.getValue())))
+    return failure();
+  return verifyColumns(*this, "a result", getResult(),
+                       heads.getCount() * heads.getRank());
 }
 
 //===----------------------------------------------------------------------===//
@@ -203,4 +224,38 @@ FailureOr<Gradients> ExpandKeysOp::buildBackward(OpBuilder &builder,
       gradients[0], gradients[1], getStep(getView()), getView(), getHeads());
   return Gradients{backward.getExpandedGradient(),
                    backward.getSharedGradient(), Value()};
+}
+
+FailureOr<Gradients> AbsorbQueryOp::buildBackward(OpBuilder &builder,
+                                                  ValueRange gradients) {
+  LatentHeadsAttr heads = getHeads();
+  int64_t rows = typeOf(getProjection()).getDimSize(0);
+  if (Value memory = getGradientMemory(builder, getProjection()))
+    AccumulateOuterOp::create(
+        builder, getLoc(), memory, getQuery(), gradients[0], Value(),
+        HeadsAttr::get(getContext(), heads.getCount(), /*inputBegin=*/0,
+                       heads.getNope() + heads.getRope(), /*weightBegin=*/0,
+                       heads.getHeadRows(rows), heads.getNope(),
+                       heads.getRank() + heads.getRope()));
+  Value result =
+      AbsorbQueryBackwardOp::create(builder, getLoc(), getQuery().getType(),
+                                    gradients[0], getProjection(), heads);
+  return Gradients{result, Value()};
+}
+
+FailureOr<Gradients> AbsorbValueOp::buildBackward(OpBuilder &builder,
+                                                  ValueRange gradients) {
+  LatentHeadsAttr heads = getHeads();
+  int64_t rows = typeOf(getProjection()).getDimSize(0);
+  if (Value memory = getGradientMemory(builder, getProjection()))
+    AccumulateOuterOp::create(
+        builder, getLoc(), memory, gradients[0], getInput(), Value(),
+        HeadsAttr::get(getContext(), heads.getCount(), /*inputBegin=*/0,
+                       heads.getValue(), heads.getKeyRows(rows),
+                       heads.getHeadRows(rows), heads.getValue(),
+                       heads.getRank()));
+  Value result =
+      AbsorbValueBackwardOp::create(builder, getLoc(), getInput().getType(),
+                                    gradients[0], getProjection(), heads);
+  return Gradients{result, Value()};
 }

@@ -204,7 +204,8 @@ def ExpandKeysBackwardOp : Ds_Op<"expand_keys_backward", [Pure,
 // Generated tokens: queries come to the latents
 //===----------------------------------------------------------------------===//
 
-def AbsorbQueryOp : Ds_Op<"absorb_query", [Pure]> {
+def AbsorbQueryOp : Ds_Op<"absorb_query", [Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "Queries that meet latents";
   let description = [{
     A head's query [nope, rope] becomes [W_UK^T nope, rope], the product rounded
@@ -224,7 +225,29 @@ def AbsorbQueryOp : Ds_Op<"absorb_query", [Pure]> {
   let hasVerifier = 1;
 }
 
-def AbsorbValueOp : Ds_Op<"absorb_value", [Pure]> {
+def AbsorbQueryBackwardOp : Ds_Op<"absorb_query_backward", [Pure]> {
+  let summary = "The gradient of queries from that of those that meet latents";
+  let description = [{
+    Of a head's gradient [latent, rope]: [W_UK latent, rope], the product rounded
+    once. The gradient of the projection is `ds.accumulate_outer` with heads.
+
+    ```mlir
+    %dq = ds.absorb_query_backward %dy, %w <count = 4, nope = 16, value = 16, rank = 32, rope = 16>
+        : (tensor<?x192xbf16>, tensor<128x32xbf16>) -> tensor<?x128xbf16>
+    ```
+  }];
+  let arguments = (ins Ds_Matrix:$gradient, Ds_WeightTensor:$projection,
+                       Ds_LatentHeadsAttr:$heads);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = [{
+    $gradient `,` $projection $heads attr-dict `:`
+    functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def AbsorbValueOp : Ds_Op<"absorb_value", [Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "Values of what was attended to among latents";
   let description = [{
     A head's row of `rank` columns becomes W_UV times it.
@@ -239,6 +262,26 @@ def AbsorbValueOp : Ds_Op<"absorb_value", [Pure]> {
   let results = (outs Ds_Matrix:$result);
   let assemblyFormat = [{
     $input `,` $projection $heads attr-dict `:` functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
+def AbsorbValueBackwardOp : Ds_Op<"absorb_value_backward", [Pure]> {
+  let summary = "The gradient of what ds.absorb_value takes";
+  let description = [{
+    W_UV^T times a head's gradient, rounded once.
+
+    ```mlir
+    %do = ds.absorb_value_backward %dy, %w <count = 4, nope = 16, value = 16, rank = 32, rope = 16>
+        : (tensor<?x64xbf16>, tensor<128x32xbf16>) -> tensor<?x128xbf16>
+    ```
+  }];
+  let arguments = (ins Ds_Matrix:$gradient, Ds_WeightTensor:$projection,
+                       Ds_LatentHeadsAttr:$heads);
+  let results = (outs Ds_Matrix:$result);
+  let assemblyFormat = [{
+    $gradient `,` $projection $heads attr-dict `:`
+    functional-type(operands, results)
   }];
   let hasVerifier = 1;
 }

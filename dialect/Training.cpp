@@ -74,6 +74,26 @@ LogicalResult LinearTOp::verify() {
 }
 
 LogicalResult AccumulateOuterOp::verify() {
+  if (getHeads()) {
+    HeadsAttr heads = *getHeads();
+    RankedTensorType type = typeOf(getGradient());
+    int64_t last = heads.getCount() - 1;
+    if (getRouting() || type.getRank() != 2)
+      return emitOpError() << "expects heads of one matrix, got " << type;
+    if (heads.getWeightBegin() + last * heads.getWeightStride() +
+            heads.getRows() >
+        type.getDimSize(0))
+      return emitOpError() << "expects the heads' rows to lie within " << type;
+    if (heads.getInputBegin() + last * heads.getInputStride() +
+                heads.getRows() >
+            typeOf(getOutputGradient()).getDimSize(1) ||
+        last * heads.getResultStride() + type.getDimSize(1) >
+            typeOf(getInput()).getDimSize(1))
+      return emitOpError() << "expects the heads' columns to lie within "
+                           << getOutputGradient().getType() << " and "
+                           << getInput().getType();
+    return success();
+  }
   return verifyOuter(*this, getGradient(), getOutputGradient(), getInput(),
                      getRouting());
 }

@@ -24,15 +24,21 @@ def RowInputOp : Ds_Op<"row_input", [Pure]> {
     follows (i32); "token_weight", its share in a mean over the tokens of the
     batch; "sequence_weight", its share in a mean over sequences of means over
     their tokens; "inverse_temperature", 1 / temperature it was drawn at. An
-    objective may declare more, all f32.
+    objective may declare more, all f32. With `tokens`, one for each token of
+    the step: "batch_share", its share in a mean over the tokens of the batch;
+    "sequence_share", its share in a mean over sequences of means over their
+    tokens.
 
     ```mlir
     %t = ds.row_input "targets", %s : tensor<?x1xi32>
+    %a = ds.row_input "batch_share", %s tokens : tensor<?x1xf32>
     ```
   }];
-  let arguments = (ins StrAttr:$name, Ds_SeqType:$seq);
+  let arguments = (ins StrAttr:$name, Ds_SeqType:$seq, UnitAttr:$tokens);
   let results = (outs TensorRankOf<[F32, I32], [2]>:$result);
-  let assemblyFormat = "$name `,` $seq attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $name `,` $seq (`tokens` $tokens^)? attr-dict `:` type($result)
+  }];
   let hasVerifier = 1;
 }
 
@@ -55,13 +61,17 @@ def GetGradientOp : Ds_Op<"get_gradient", [Pure,
 def FillOp : Ds_Op<"fill", [Pure]> {
   let summary = "One number for every row whose logits are asked for";
   let description = [{
+    With `tokens`, for every token of the step.
+
     ```mlir
     %y = ds.fill 1.0, %s : tensor<?x1xf32>
     ```
   }];
-  let arguments = (ins F64Attr:$value, Ds_SeqType:$seq);
+  let arguments = (ins F64Attr:$value, Ds_SeqType:$seq, UnitAttr:$tokens);
   let results = (outs Ds_RowValue:$result);
-  let assemblyFormat = "$value `,` $seq attr-dict `:` type($result)";
+  let assemblyFormat = [{
+    $value `,` $seq (`tokens` $tokens^)? attr-dict `:` type($result)
+  }];
 }
 
 def StopGradientOp : Ds_Op<"stop_gradient", [Pure, SameOperandsAndResultType]> {
@@ -226,21 +236,25 @@ def AccumulateOuterOp : Ds_Op<"accumulate_outer", [
     g is [N, K], dy [T, N], x [T, K]. The sum over tokens is taken in f32 in
     their order, from zero, and added to g. With `routed`, g is [experts, N, K],
     dy and x have routed rows, and an expert's gradient is the sum over its own.
+    With `heads`, each head adds a product of its own, of some columns of dy and
+    x, to rows of g as they are packed (`ds.absorb_query`).
 
     ```mlir
     ds.accumulate_outer %g, %dy, %x : tensor<96x64xf32>, tensor<?x96xbf16>, tensor<?x64xbf16>
     ```
   }];
   let arguments = (ins Ds_Gradient:$gradient, Ds_Matrix:$outputGradient,
-                       Ds_Matrix:$input, Optional<Ds_RoutingType>:$routing);
+                       Ds_Matrix:$input, Optional<Ds_RoutingType>:$routing,
+                       OptionalAttr<Ds_HeadsAttr>:$heads);
   let assemblyFormat = [{
     $gradient `,` $outputGradient `,` $input
-    (`routed` $routing^ `:` type($routing))? attr-dict
+    (`routed` $routing^ `:` type($routing))? (`heads` $heads^)? attr-dict
     `:` type($gradient) `,` type($outputGradient) `,` type($input)
   }];
   let builders = [OpBuilder<(ins "::mlir::Value":$gradient,
       "::mlir::Value":$outputGradient, "::mlir::Value":$input), [{
-    build($_builder, $_state, gradient, outputGradient, input, ::mlir::Value());
+    build($_builder, $_state, gradient, outputGradient, input, ::mlir::Value(),
+          ::ds::HeadsAttr());
   }]>];
   let hasVerifier = 1;
 }

@@ -53,7 +53,8 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
 
     In a module with a "train" entry, `init` says what the weight is filled with
     where no checkpoint gives it, `decay` that weight decay applies to it and
-    `frozen` that training leaves it as it is.
+    `frozen` that training leaves it as it is. A router's bias that is frozen may
+    have a `balance_rate`: `ds.balance_step` moves it by the loads of its experts.
 
     ```mlir
     ds.weight @layer.mlp.down {labels = ["model.layers.{i}.mlp.down_proj.weight"],
@@ -70,7 +71,8 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
                        OptionalAttr<DenseI64ArrayAttr>:$row_groups,
                        OptionalAttr<Ds_WeightLayout>:$layout,
                        OptionalAttr<Ds_InitAttr>:$init,
-                       UnitAttr:$decay, UnitAttr:$frozen);
+                       UnitAttr:$decay, UnitAttr:$frozen,
+                       OptionalAttr<F64Attr>:$balance_rate);
   let assemblyFormat =
       "$sym_name (`layout` $layout^)? attr-dict `:` $type";
   let hasVerifier = 1;

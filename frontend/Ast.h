@@ -143,6 +143,7 @@ struct Item {
     Use,
     Input,
     Fn,
+    Auxiliary,
     Assign,
     Return,
     If,
@@ -246,6 +247,15 @@ struct Input : ItemBase<Item::Input> {
   using ItemBase::ItemBase;
   Ident name;
   TypeExpr type;
+};
+
+/// `auxiliary name = value`, a statement: a term of the loss that a module adds
+/// when it is trained. Without a value, in an objective: it takes in the terms
+/// of the model `name`.
+struct Auxiliary : ItemBase<Item::Auxiliary> {
+  using ItemBase::ItemBase;
+  Ident name;
+  ExprPtr value;
 };
 
 struct Param {

@@ -82,6 +82,11 @@ void Dumper::dump(const Item &item) {
     node("assign" + names, assign.loc);
     return child(assign.value);
   }
+  case Item::Auxiliary: {
+    const auto &term = llvm::cast<Auxiliary>(item);
+    node("auxiliary " + term.name.name.str(), term.loc);
+    return child(term.value);
+  }
   case Item::Return:
     node("return", item.loc);
     for (const ExprPtr &value : llvm::cast<Return>(item).values)

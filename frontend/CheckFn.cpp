@@ -98,6 +98,8 @@ void Checker::checkStatements(const ast::Block &block, Scope &scope) {
       checkAssign(*assign, scope);
     else if (auto *statement = llvm::dyn_cast<Return>(item.get()))
       checkReturn(*statement, scope);
+    else if (auto *term = llvm::dyn_cast<Auxiliary>(item.get()))
+      checkTerm(*term, scope);
     else if (auto *branch = llvm::dyn_cast<If>(item.get()))
       checkIf(*branch, scope);
     else if (auto *loop = llvm::dyn_cast<For>(item.get()))

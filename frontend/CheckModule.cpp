@@ -75,6 +75,8 @@ void Checker::checkItem(const Item &item, Scope &scope) {
     return checkUse(llvm::cast<Use>(item), scope);
   case Item::Input:
     return checkInput(llvm::cast<Input>(item), scope);
+  case Item::Auxiliary:
+    return checkAuxiliary(llvm::cast<Auxiliary>(item), scope);
   case Item::Fn:
     if (!branches.empty())
       diag.error(item.loc, "expects 'fn' outside 'if'");

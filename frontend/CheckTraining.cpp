@@ -59,6 +59,25 @@ void Checker::checkInput(const Input &input, Scope &scope) {
   declare(scope, input.name, symbol);
 }
 
+/// `auxiliary policy`: a model of the objective.
+void Checker::checkAuxiliary(const Auxiliary &item, Scope &scope) {
+  Symbol *symbol = lookup(item.name, scope);
+  if (symbol && symbol->type.kind != DslType::Model)
+    diag.error(item.name.getLoc(), "expects a model, got '" + item.name.name +
+                                       "', which is " + symbol->type.str());
+}
+
+/// `auxiliary name = rows`: a term of the loss of a module.
+void Checker::checkTerm(const Auxiliary &term, Scope &scope) {
+  if (inObjective())
+    diag.error(term.loc, "expects terms of the loss in modules; an objective's "
+                         "'loss' returns what it adds");
+  DslType rows = DslType::tensor({Dim::name("T"), Dim::constant(1)}, true);
+  DslType type = checkExpr(*term.value, scope);
+  if (!type.isInvalid() && type != rows)
+    mismatch(*term.value, rows.str() + ", a value for each token", type);
+}
+
 /// The objective's function is what a training step computes.
 void Checker::checkLoss(const Fn &fn, const Signature &signature) {
   bool fits = signature.params.size() == 1 &&
@@ -111,7 +130,7 @@ DslType Checker::checkArithmetic(const BinaryExpr &expr, const DslType &left,
 // Weights
 //===----------------------------------------------------------------------===//
 
-/// `init`, `decay` and `frozen`.
+/// `init`, `decay`, `frozen` and `balance_rate`.
 void Checker::checkOptions(const Weight &weight, Scope &scope) {
   llvm::StringSet<> given;
   for (const Argument &option : weight.options) {
@@ -122,11 +141,32 @@ void Checker::checkOptions(const Weight &weight, Scope &scope) {
       checkInit(*option.value, scope);
     else if (name == "decay" || name == "frozen")
       checkBool(*option.value, scope);
+    else if (name == "balance_rate")
+      checkRate(weight, *option.value, scope);
     else
       diag.error(option.name.getLoc(),
                  "a weight has no option '" + name + "'" +
-                     suggest(name, {"init", "decay", "frozen"}));
+                     suggest(name, {"init", "decay", "frozen",
+                                       "balance_rate"}));
   }
+}
+
+/// A router's bias is a vector that gradients leave alone.
+void Checker::checkRate(const Weight &weight, const Expr &value,
+                        Scope &scope) {
+  DslType type = checkExpr(value, scope);
+  if (!type.isNumber())
+    mismatch(value, "a number", type);
+  if (weight.type.name.name != "f32" || weight.type.dims.size() != 1)
+    diag.error(weight.type.loc,
+               "expects a weight with a balance_rate to be a vector of f32");
+  bool frozen = llvm::any_of(weight.options, [](const Argument &option) {
+    return option.name.name == "frozen";
+  });
+  if (!frozen)
+    diag.error(value.loc, "expects frozen = true beside balance_rate, as the "
+                          "loads of experts move the weight and gradients do "
+                          "not");
 }
 
 void Checker::checkInit(const Expr &value, Scope &scope) {

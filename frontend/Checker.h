@@ -89,8 +89,12 @@ private:
   // CheckTraining.cpp: objectives, and how weights are trained.
   void checkObjective(const ast::Decl &objective);
   void checkInput(const ast::Input &input, Scope &scope);
+  void checkAuxiliary(const ast::Auxiliary &item, Scope &scope);
+  void checkTerm(const ast::Auxiliary &term, Scope &scope);
   void checkOptions(const ast::Weight &weight, Scope &scope);
   void checkInit(const ast::Expr &value, Scope &scope);
+  void checkRate(const ast::Weight &weight, const ast::Expr &value,
+                 Scope &scope);
   void checkLoss(const ast::Fn &fn, const Signature &signature);
   DslType checkModelCall(const ast::CallExpr &call, llvm::StringRef name,
                          Scope &scope);

@@ -210,6 +210,11 @@ static Row getRow(const Item &item) {
         ", ");
     return {names + " = " + spell(*assign.value)};
   }
+  case Item::Auxiliary: {
+    const auto &term = llvm::cast<Auxiliary>(item);
+    std::string value = term.value ? " = " + spell(*term.value) : "";
+    return {"auxiliary " + term.name.name.str() + value};
+  }
   case Item::Return: {
     std::string values;
     for (const ExprPtr &value : llvm::cast<Return>(item).values)

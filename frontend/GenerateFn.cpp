@@ -43,6 +43,8 @@ Generator::Flow Generator::runItem(const Item &item, Env &env,
                                    Values &results) {
   if (auto *assign = llvm::dyn_cast<Assign>(&item))
     return runAssign(*assign, env) ? Flow::Next : Flow::Failed;
+  if (auto *term = llvm::dyn_cast<Auxiliary>(&item))
+    return runTerm(*term, env) ? Flow::Next : Flow::Failed;
   if (auto *loop = llvm::dyn_cast<For>(&item))
     return runFor(*loop, env, results);
   if (auto *branch = llvm::dyn_cast<If>(&item)) {
@@ -108,6 +110,22 @@ bool Generator::runAssign(const Assign &assign, Env &env) {
     env.consts.values.erase(name.name);
     env.values[name.name] = value;
   }
+  return true;
+}
+
+/// A term of the loss; nothing where the objective does not take it in.
+bool Generator::runTerm(const Auxiliary &term, Env &env) {
+  if (!auxiliary)
+    return true;
+  mlir::Value rows = evaluate(*term.value, env);
+  if (!rows)
+    return false;
+  mlir::Value seq;
+  for (mlir::BlockArgument argument :
+       builder.getInsertionBlock()->getArguments())
+    if (mlir::isa<SeqType>(argument.getType()))
+      seq = argument;
+  AuxiliaryOp::create(builder, getLoc(term.loc), term.name.name, rows, seq);
   return true;
 }
 

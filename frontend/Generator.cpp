@@ -24,6 +24,9 @@ mlir::OwningOpRef<mlir::ModuleOp>
 Generator::generate(Instance &model, StringRef modelType,
                     const Decl *trainingObjective) {
   objective = trainingObjective;
+  auxiliary = objective && llvm::any_of(objective->body, [](auto &item) {
+                return llvm::isa<Auxiliary>(item.get());
+              });
   mlir::OwningOpRef<mlir::ModuleOp> module =
       mlir::ModuleOp::create(getLoc(model.module->loc));
   setAttributes(*module, model, modelType);
@@ -230,5 +233,8 @@ void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
       weight.stack ? builder.getI64IntegerAttr(weight.stack)
                    : mlir::IntegerAttr(),
       mlir::DenseI64ArrayAttr(),
-      WeightLayoutAttr(), init, decay, frozen);
+      WeightLayoutAttr(), init, decay, frozen,
+      auxiliary && weight.balanceRate > 0
+          ? builder.getF64FloatAttr(weight.balanceRate)
+          : mlir::FloatAttr());
 }

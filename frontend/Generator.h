@@ -104,6 +104,7 @@ private:
   Flow runItem(const ast::Item &item, Env &env, Values &results);
   Flow runFor(const ast::For &loop, Env &env, Values &results);
   bool runAssign(const ast::Assign &assign, Env &env);
+  bool runTerm(const ast::Auxiliary &term, Env &env);
   bool isConst(const ast::Expr &expr, Env &env);
   mlir::Value evaluate(const ast::Expr &expr, Env &env);
   mlir::Value evaluateName(const ast::NameExpr &expr, Env &env);
@@ -122,6 +123,7 @@ private:
   mlir::OpBuilder builder;
   mlir::Type compute;
   const ast::Decl *objective = nullptr;
+  bool auxiliary = false; // Whether the objective takes in the model's terms.
   Instance *trained = nullptr; // The model that the objective calls.
   mlir::Value logits;          // Of it, once it has been called.
   mlir::func::FuncOp entry;    // Being built.

@@ -241,6 +241,11 @@ bool Instantiator::addOptions(Instance &instance, WeightInstance &weight) {
         return false;
       continue;
     }
+    if (option.name.name == "balance_rate") {
+      if (!addRate(instance, weight, *option.value))
+        return false;
+      continue;
+    }
     std::optional<bool> value =
         evaluator.evalBool(*option.value, instance.scope);
     if (!value)
@@ -248,6 +253,20 @@ bool Instantiator::addOptions(Instance &instance, WeightInstance &weight) {
     (option.name.name == "decay" ? weight.decay : weight.frozen) = *value;
   }
   return true;
+}
+
+bool Instantiator::addRate(Instance &instance, WeightInstance &weight,
+                           const Expr &value) {
+  ConstValue rate = evaluator.eval(value, instance.scope);
+  if (rate.isPoison())
+    return false;
+  if (rate.isNumber() && rate.number >= 0) {
+    weight.balanceRate = rate.number;
+    return true;
+  }
+  diag.error(value.loc, "expects a rate of 0 or more, got " + rate.str());
+  evaluator.noteOrigins(value, instance.scope);
+  return false;
 }
 
 bool Instantiator::addInit(Instance &instance, WeightInstance &weight,

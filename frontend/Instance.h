@@ -29,6 +29,7 @@ struct WeightInstance {
   Initialiser init;
   bool decay = false;  ///< Whether weight decay applies.
   bool frozen = false; ///< Whether training leaves it as it is.
+  double balanceRate = 0; ///< By which loads of experts move it, or 0.
   bool used = false;
 };
 
@@ -101,6 +102,8 @@ private:
   bool addRows(Instance &instance, WeightInstance &weight);
   bool addStack(Instance &instance, WeightInstance &weight, ConstScope &scope);
   bool addOptions(Instance &instance, WeightInstance &weight);
+  bool addRate(Instance &instance, WeightInstance &weight,
+               const ast::Expr &value);
   bool addInit(Instance &instance, WeightInstance &weight,
                const ast::Expr &value);
   bool addState(Instance &instance, const ast::State &state);

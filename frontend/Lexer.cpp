@@ -8,10 +8,10 @@ using llvm::StringRef;
 
 llvm::ArrayRef<StringRef> ds::getKeywords() {
   static const StringRef words[] = {
-      "as",     "config", "else",      "false",   "fn",     "for",
-      "if",     "ignore", "in",        "input",   "let",    "model",
-      "module", "null",   "objective", "require", "return", "serves",
-      "state",  "true",   "use",       "weight"};
+      "as",     "auxiliary", "config", "else",      "false",   "fn",
+      "for",    "if",        "ignore", "in",        "input",   "let",
+      "model",  "module",    "null",   "objective", "require", "return",
+      "serves", "state",     "true",   "use",       "weight"};
   return words;
 }
 

@@ -367,6 +367,7 @@ static const std::vector<OpInfo> &getModuleOps() {
        buildAttend},
     };
     addMoeOps(all);
+    addBalanceOps(all);
     addNsaOps(all);
     addDsaOps(all);
     return all;

@@ -77,6 +77,8 @@ const std::vector<OpInfo> &getObjectiveOps();
 
 /// Adds routers, experts and what takes columns apart (MoeOps.cpp).
 void addMoeOps(std::vector<OpInfo> &ops);
+/// Adds what balances experts (BalanceOps.cpp).
+void addBalanceOps(std::vector<OpInfo> &ops);
 /// Adds native sparse attention (NsaOps.cpp).
 void addNsaOps(std::vector<OpInfo> &ops);
 

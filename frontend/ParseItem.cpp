@@ -172,6 +172,18 @@ ItemPtr Parser::parseInput() {
   return item;
 }
 
+/// In an objective there is no value.
+ItemPtr Parser::parseAuxiliary(Where where) {
+  auto item = std::make_unique<Auxiliary>(take().getLoc());
+  if (where == Where::Objective)
+    return expectName(item->name, "the name of a model") ? std::move(item)
+                                                         : nullptr;
+  if (!expectName(item->name, "the name of a term of the loss") ||
+      !expectMark("=", "and its rows") || !(item->value = parseExpr()))
+    return nullptr;
+  return item;
+}
+
 bool Parser::parseRange(Ident &index, ExprPtr &first, ExprPtr &last) {
   if (!expectName(index, "the name of an index"))
     return false;

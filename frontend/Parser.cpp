@@ -246,6 +246,8 @@ ItemPtr Parser::parseItem(Where where) {
   if (where == Where::Objective) {
     if (token.isWord("input"))
       return parseInput();
+    if (token.isWord("auxiliary"))
+      return parseAuxiliary(where);
     if (token.isWord("fn"))
       return parseFn();
     return parseUnknownItem(where);
@@ -278,6 +280,8 @@ ItemPtr Parser::parseItem(Where where) {
     return parseFor(where);
   if (token.isWord("return"))
     return parseReturn();
+  if (token.isWord("auxiliary"))
+    return parseAuxiliary(where);
   if (token.kind == Token::Name)
     return parseAssign();
   return parseUnknownItem(where);
@@ -290,8 +294,8 @@ ItemPtr Parser::parseUnknownItem(Where where) {
       : where == Where::Module
           ? "'weight', 'state', 'use', 'let', 'require', 'if' or 'fn'"
       : where == Where::Objective
-          ? "'input', 'let' or 'fn'"
-          : "a name, 'if', 'for' or 'return'";
+          ? "'input', 'auxiliary', 'let' or 'fn'"
+          : "a name, 'if', 'for', 'auxiliary' or 'return'";
   diag.error(token.getLoc(),
              "expects " + expected + ", got '" + token.text + "'");
   return nullptr;

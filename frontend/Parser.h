@@ -57,6 +57,7 @@ private:
   bool parseOptions(std::vector<ast::Argument> &options);
   ast::ItemPtr parseState();
   ast::ItemPtr parseInput();
+  ast::ItemPtr parseAuxiliary(Where where);
   ast::ItemPtr parseUse();
   ast::ItemPtr parseFn();
   ast::ItemPtr parseAssign();

@@ -78,6 +78,28 @@ static void prepare(func::FuncOp function) {
 // Kept activations
 //===----------------------------------------------------------------------===//
 
+/// Has the forward body return `value` last.
+static void returnLast(func::FuncOp body, Value value) {
+  Operation *terminator = body.getBody().front().getTerminator();
+  terminator->insertOperands(terminator->getNumOperands(), value);
+  body.setType(FunctionType::get(body.getContext(), body.getArgumentTypes(),
+                                 terminator->getOperandTypes()));
+}
+
+/// Replaces `run` by one that has a stack of `tensor` as its last result.
+static RunOp addStack(RunOp run, RankedTensorType tensor) {
+  OpBuilder builder(run);
+  SmallVector<Type> types(run.getResultTypes());
+  types.push_back(
+      StackType::get(builder.getContext(), tensor, run.getCount()));
+  auto kept = RunOp::create(builder, run.getLoc(), types, run.getBody(),
+                            run.getOperands(), run.getFirst(), run.getCount(),
+                            run.getReverse());
+  run->replaceAllUsesWith(kept->getResults().drop_back());
+  run.erase();
+  return kept;
+}
+
 void ds::keepActivation(MutableArrayRef<std::pair<RunOp, RunOp>> runs,
                         Value forward, Value recomputed) {
   SymbolTableCollection symbols;
@@ -88,11 +110,7 @@ void ds::keepActivation(MutableArrayRef<std::pair<RunOp, RunOp>> runs,
   auto tensor = cast<RankedTensorType>(forward.getType());
   func::FuncOp first = body(runs.front().first),
                second = body(runs.front().second);
-  // The forward body returns it last.
-  Operation *terminator = first.getBody().front().getTerminator();
-  terminator->insertOperands(terminator->getNumOperands(), forward);
-  first.setType(FunctionType::get(first.getContext(), first.getArgumentTypes(),
-                                  terminator->getOperandTypes()));
+  returnLast(first, forward);
   // The backward body takes it before its states.
   unsigned index = 0;
   while (index < second.getNumArguments() &&
@@ -106,19 +124,8 @@ void ds::keepActivation(MutableArrayRef<std::pair<RunOp, RunOp>> runs,
                               forward.getLoc());
   recomputed.replaceAllUsesWith(second.getArgument(index));
   for (auto &[forwardRun, backwardRun] : runs) {
-    OpBuilder builder(forwardRun);
-    auto stack = StackType::get(builder.getContext(), tensor,
-                                forwardRun.getCount());
-    SmallVector<Type> types(forwardRun.getResultTypes());
-    types.push_back(stack);
-    auto kept = RunOp::create(builder, forwardRun.getLoc(), types,
-                              forwardRun.getBody(), forwardRun.getOperands(),
-                              forwardRun.getFirst(), forwardRun.getCount(),
-                              forwardRun.getReverse());
-    forwardRun->replaceAllUsesWith(kept->getResults().drop_back());
-    forwardRun.erase();
-    forwardRun = kept;
-    backwardRun->insertOperands(index, kept->getResults().back());
+    forwardRun = addStack(forwardRun, tensor);
+    backwardRun->insertOperands(index, forwardRun->getResults().back());
   }
 }
 
@@ -132,6 +139,8 @@ struct BodyPair {
   func::FuncOp forward, backward;
   /// Values that the backward takes as its forward has them.
   SmallVector<std::pair<Value, Value>> kept;
+  /// Terms of the loss, in the forward.
+  SmallVector<AuxiliaryTerm> terms;
 };
 
 class BodyDifferentiator {
@@ -235,6 +244,9 @@ LogicalResult BodyDifferentiator::build(func::FuncOp body, BodyPair &pair) {
   }
   gradients.want(recomputed);
   gradients.add(recomputed, backward.getArgument(0));
+  for (Operation *op : ops)
+    if (auto term = dyn_cast<AuxiliaryOp>(op))
+      seedTerm(gradients, builder, term);
   auto noRuns = [](RunOp run, Value) -> FailureOr<Value> {
     return run.emitOpError() << "expects a body that runs no other";
   };
@@ -265,6 +277,9 @@ LogicalResult BodyDifferentiator::build(func::FuncOp body, BodyPair &pair) {
         pair.kept.push_back({there, result});
     }
   }
+  takeTerms(backward);
+  pair.terms = takeTerms(pair.forward);
+  countPicks(pair.forward);
   return success();
 }
 
@@ -280,6 +295,9 @@ struct Differentiate : ds::impl::DifferentiateBase<Differentiate> {
       return;
     if (failed(differentiate(entry)))
       return signalPassFailure();
+    // What serves has no terms of the loss; their operands are dead code.
+    for (auto function : getOperation().getOps<func::FuncOp>())
+      takeTerms(function);
     addUpdate(entry);
     if (func::FuncOp infer = findEntry(getOperation(), kInferEntry))
       addLogProb(infer);
@@ -287,6 +305,8 @@ struct Differentiate : ds::impl::DifferentiateBase<Differentiate> {
 
   LogicalResult differentiate(func::FuncOp entry);
   void keep(BodyPair &pair, MutableArrayRef<std::pair<RunOp, RunOp>> runs);
+  void keepTerms(func::FuncOp entry, BodyPair &pair,
+                 MutableArrayRef<std::pair<RunOp, RunOp>> runs);
   void addUpdate(func::FuncOp entry);
   void addLogProb(func::FuncOp infer);
 };
@@ -310,6 +330,8 @@ LogicalResult Differentiate::differentiate(func::FuncOp entry) {
   gradients.want(loss);
   gradients.add(loss, FillOp::create(builder, loss.getLoc(), loss.getType(),
                                      builder.getF64FloatAttr(1.0), seq));
+  for (AuxiliaryOp term : entry.getOps<AuxiliaryOp>())
+    seedTerm(gradients, builder, term);
   BodyDifferentiator bodies(getOperation());
   llvm::MapVector<BodyPair *, SmallVector<std::pair<RunOp, RunOp>>> runs;
   SymbolTableCollection symbols;
@@ -335,10 +357,20 @@ LogicalResult Differentiate::differentiate(func::FuncOp entry) {
   };
   if (failed(gradients.run(ops, runRule)))
     return failure();
-  for (auto &[pair, each] : runs)
+  countPicks(entry);
+  for (AuxiliaryTerm term : takeTerms(entry))
+    returnTerm(entry, term.name, term.rows);
+  for (auto &[pair, each] : llvm::reverse(runs)) {
     keep(*pair, each);
+    keepTerms(entry, *pair, each);
+  }
   bool trains = getOperation()
-                    .walk([](GetGradientOp) { return WalkResult::interrupt(); })
+                    .walk([&](GetGradientOp op) {
+                      auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(
+                          op, op.getWeightAttr());
+                      return weight.getFrozen() ? WalkResult::advance()
+                                                : WalkResult::interrupt();
+                    })
                     .wasInterrupted();
   if (!trains)
     return mlir::emitError(loss.getLoc())
@@ -365,7 +397,21 @@ void Differentiate::keep(BodyPair &pair,
       op->erase();
 }
 
-/// The optimiser's step for every weight that gradients are gathered for.
+/// Has the entry return the terms of the loss of every layer.
+void Differentiate::keepTerms(func::FuncOp entry, BodyPair &pair,
+                              MutableArrayRef<std::pair<RunOp, RunOp>> runs) {
+  for (AuxiliaryTerm term : pair.terms) {
+    returnLast(pair.forward, term.rows);
+    for (auto &[forward, backward] : llvm::reverse(runs)) {
+      forward =
+          addStack(forward, cast<RankedTensorType>(term.rows.getType()));
+      returnTerm(entry, term.name, forward->getResults().back());
+    }
+  }
+}
+
+/// The optimiser's step for every weight that gradients are gathered for; a
+/// bias that the loads of experts move has a step of its own.
 void Differentiate::addUpdate(func::FuncOp entry) {
   llvm::SetVector<StringRef> trained;
   getOperation().walk(
@@ -380,11 +426,20 @@ void Differentiate::addUpdate(func::FuncOp entry) {
   for (WeightOp weight : getOperation().getOps<WeightOp>())
     if (trained.contains(weight.getSymName()))
       weights.push_back(weight);
+  auto isBalanced = [](WeightOp weight) {
+    return weight.getBalanceRate().has_value();
+  };
   for (WeightOp weight : weights)
-    SquareSumOp::create(builder, weight.getLoc(), weight.getSymName());
+    if (!isBalanced(weight))
+      SquareSumOp::create(builder, weight.getLoc(), weight.getSymName());
   for (WeightOp weight : weights)
-    AdamwOp::create(builder, weight.getLoc(), weight.getSymName(),
-                    weight.getDecay());
+    if (!isBalanced(weight))
+      AdamwOp::create(builder, weight.getLoc(), weight.getSymName(),
+                      weight.getDecay());
+  for (WeightOp weight : weights)
+    if (isBalanced(weight))
+      BalanceStepOp::create(builder, weight.getLoc(), weight.getSymName(),
+                            *weight.getBalanceRate());
   func::ReturnOp::create(builder, entry.getLoc());
 }
 

@@ -56,6 +56,25 @@ private:
   Value multiply(Location loc, Value a, Value b);
 };
 
+/// A term of the loss that a body or an entry computes, [T, 1].
+struct AuxiliaryTerm {
+  StringAttr name;
+  Value rows;
+};
+
+/// Adds the gradient of a term of the loss, 1 for every row.
+void seedTerm(BackwardBuilder &gradients, OpBuilder &builder,
+              AuxiliaryOp term);
+
+/// Takes the terms of the loss out of `function`.
+SmallVector<AuxiliaryTerm> takeTerms(func::FuncOp function);
+
+/// Has the entry return `value`, a term of the loss or a stack of such.
+void returnTerm(func::FuncOp entry, StringAttr name, Value value);
+
+/// Counts the picks of routers whose bias the loads move (`balance_rate`).
+void countPicks(func::FuncOp forward);
+
 /// Makes `forward`, a value of the forward body of `run`, known to the
 /// backward: the body returns it, the run keeps it for every layer, and the
 /// body of `backward` has it as an argument in the place of `recomputed`.

@@ -267,8 +267,10 @@ struct FormFill : OpRewritePattern<FillOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(FillOp op,
                                 PatternRewriter &rewriter) const override {
+    bool tokens = op.getTokens();
     Value rows = RowInputOp::create(rewriter, op.getLoc(), op.getType(),
-                                    "token_weight", op.getSeq());
+                                    tokens ? "batch_share" : "token_weight",
+                                    op.getSeq(), tokens);
     auto kernel = KernelElementwiseOp::create(rewriter, op.getLoc(),
                                               op.getType(), "fill", rows);
     RegionBuilder region(kernel.getBody(), rewriter.getF32Type(), op.getLoc());
@@ -301,6 +303,7 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
                  FormEmbedding>(&getContext());
     addTrainingPatterns(patterns);
     addMoePatterns(patterns);
+    addBalancePatterns(patterns);
     addNsaPatterns(patterns);
     addMlaPatterns(patterns);
     gathering.add<FormGatherRows, FormFill>(&getContext());

@@ -105,6 +105,54 @@ struct FormAbsorbQuery : OpRewritePattern<AbsorbQueryOp> {
   }
 };
 
+struct FormAbsorbQueryBackward : OpRewritePattern<AbsorbQueryBackwardOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AbsorbQueryBackwardOp op,
+                                PatternRewriter &rewriter) const override {
+    LatentHeadsAttr heads = op.getHeads();
+    int64_t count = heads.getCount(), nope = heads.getNope();
+    int64_t rows =
+        cast<RankedTensorType>(op.getProjection().getType()).getDimSize(0);
+    int64_t width = heads.getRank() + heads.getRope();
+    auto products = HeadsAttr::get(
+        op.getContext(), count, /*inputBegin=*/0, width, /*weightBegin=*/0,
+        heads.getHeadRows(rows), nope, nope);
+    Value query = createHeads(rewriter, op, op.getGradient(),
+                              op.getProjection(), count * nope, products,
+                              /*transposed=*/false);
+    auto piece = [&](int64_t begin, int64_t stride,
+                     int64_t columns) -> Attribute {
+      return PieceAttr::get(op.getContext(), begin, stride, columns);
+    };
+    rewriter.replaceOpWithNewOp<KernelJoinHeadsOp>(
+        op, op.getType(), "join_heads", ValueRange{query, op.getGradient()},
+        count,
+        rewriter.getArrayAttr(
+            {piece(0, nope, nope),
+             piece(heads.getRank(), width, heads.getRope())}));
+    return success();
+  }
+};
+
+struct FormAbsorbValueBackward : OpRewritePattern<AbsorbValueBackwardOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(AbsorbValueBackwardOp op,
+                                PatternRewriter &rewriter) const override {
+    LatentHeadsAttr heads = op.getHeads();
+    int64_t rows =
+        cast<RankedTensorType>(op.getProjection().getType()).getDimSize(0);
+    auto products = HeadsAttr::get(
+        op.getContext(), heads.getCount(), /*inputBegin=*/0, heads.getValue(),
+        heads.getKeyRows(rows), heads.getHeadRows(rows), heads.getValue(),
+        heads.getRank());
+    rewriter.replaceOp(
+        op, createHeads(rewriter, op, op.getGradient(), op.getProjection(),
+                        heads.getCount() * heads.getRank(), products,
+                        /*transposed=*/true));
+    return success();
+  }
+};
+
 struct FormAbsorbValue : OpRewritePattern<AbsorbValueOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(AbsorbValueOp op,
@@ -128,5 +176,6 @@ struct FormAbsorbValue : OpRewritePattern<AbsorbValueOp> {
 void ds::addMlaPatterns(RewritePatternSet &patterns) {
   patterns.add<FormTakeRows, FormMergeRows, FormReadLatents,
                FormReadLatentsBackward, FormExpandKeysBackward, FormAbsorbQuery,
-               FormAbsorbValue>(patterns.getContext());
+               FormAbsorbValue,
+               FormAbsorbQueryBackward, FormAbsorbValueBackward>(patterns.getContext());
 }

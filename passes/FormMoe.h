@@ -8,6 +8,9 @@ namespace ds {
 /// Makes a product one of routed rows, if `routing` is not null.
 void setRouting(KernelMatmulOp kernel, Value routing, bool gathered);
 
+/// Adds the patterns that make kernels of what balances experts.
+void addBalancePatterns(RewritePatternSet &patterns);
+
 /// Adds the patterns that make kernels of routers and of what combines experts.
 void addMoePatterns(RewritePatternSet &patterns);
 

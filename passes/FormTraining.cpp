@@ -151,7 +151,7 @@ struct FormAccumulateOuter : OpRewritePattern<AccumulateOuterOp> {
       stem = getWeightStem(memory.getWeight()).str();
     rewriter.replaceOpWithNewOp<KernelOuterOp>(
         op, stem, op.getOutputGradient(), op.getInput(), op.getGradient(),
-        op.getRouting(), HeadsAttr());
+        op.getRouting(), op.getHeadsAttr());
     return success();
   }
 };

@@ -64,6 +64,8 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
   if (findEntry(weight->getParentOfType<ModuleOp>(), kTrainEntry)) {
     object["decay"] = weight.getDecay();
     object["frozen"] = weight.getFrozen();
+    if (std::optional<APFloat> rate = weight.getBalanceRate())
+      object["balance_rate"] = rate->convertToDouble();
   }
   if (auto init = weight.getInitAttr()) {
     json::Object rule{{"kind", stringifyInitKind(init.getKind())}};
@@ -283,6 +285,12 @@ static json::Object entryJson(const EntryPlan &entry, KernelTable &kernels) {
                           std::make_pair("log_prob", entry.logProb)})
     if (id >= 0)
       object[name] = id;
+  if (!entry.auxiliary.empty()) {
+    json::Array terms;
+    for (const auto &[name, buffer] : entry.auxiliary)
+      terms.push_back(json::Object{{"name", name}, {"buffer", buffer}});
+    object["auxiliary"] = std::move(terms);
+  }
   return object;
 }
 

@@ -134,6 +134,11 @@ def Differentiate : Ds_Pass<"ds-differentiate"> {
     state that the forward has left. Adds the entry "update": a
     `ds.square_sum` and a `ds.adamw` for every weight that is trained.
 
+    Terms of the loss that the entry or its bodies have (`ds.auxiliary`) are
+    differentiated with it, and become results of the entry; entries that serve
+    lose them. A body whose router has a bias with a `balance_rate` counts the
+    picks in its forward, and "update" has a `ds.balance_step` for it.
+
     It comes after the fusions, so that a fused projection has one product for
     its input's gradient and one for its weight's. Operations without a
     derivative are errors at their place in the model's text.

@@ -85,6 +85,27 @@ LogicalResult Planner::planOutputs(func::FuncOp entry) {
     if (plan.loss < 0 || plan.logProb < 0)
       return entry.emitOpError() << "expects the entry to return losses and "
                                  << "log-probabilities first";
+    return planTerms(entry, values);
+  }
+  return success();
+}
+
+/// Terms of the loss are the last results.
+LogicalResult Planner::planTerms(func::FuncOp entry, ValueRange values) {
+  auto names = entry->getAttrOfType<ArrayAttr>(kAuxiliaryAttr);
+  if (!names)
+    return success();
+  if (names.size() + 2 > values.size())
+    return entry.emitOpError() << "expects a result for each of "
+                               << names.size() << " terms of the loss";
+  for (auto [name, value] :
+       llvm::zip(names, values.take_back(names.size()))) {
+    int64_t buffer = keepOutput(value);
+    if (buffer < 0 || plan.buffers[buffer].rows != BufferRows::Tokens ||
+        plan.buffers[buffer].rowBytes != 4)
+      return entry.emitOpError() << "expects term " << name
+                                 << " of the loss to be f32 [T, 1]";
+    plan.auxiliary.push_back({cast<StringAttr>(name).str(), buffer});
   }
   return success();
 }

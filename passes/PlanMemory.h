@@ -118,6 +118,8 @@ struct EntryPlan {
   LinearBytes arena; ///< Its size but for kArenaPadding.
   int64_t logits = -1, finalHidden = -1;     ///< Of "infer".
   int64_t loss = -1, logProb = -1; ///< Of "train"; of "log_prob" the second.
+  /// Of "train": names and buffers of further terms of the loss.
+  std::vector<std::pair<std::string, int64_t>> auxiliary;
 
   /// Gives every buffer its offset, and the arena its size.
   void place();

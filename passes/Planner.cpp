@@ -471,7 +471,7 @@ LogicalResult Planner::planProgram(func::FuncOp function,
       step = planRun(run);
     else if (auto windows = dyn_cast<RunRowsOp>(op))
       step = planWindows(windows);
-    else if (isa<KernelAdamwOp, KernelSquareSumOp>(op))
+    else if (isa<KernelAdamwOp, KernelSquareSumOp, KernelBalanceStepOp>(op))
       step = planUpdate(&op);
     else if (isa<KernelInterface>(op))
       step = planKernel(&op);

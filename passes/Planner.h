@@ -61,6 +61,7 @@ private:
   std::optional<int64_t> findShared(Operation *op, OpResult result);
   bool canTake(Operation *op, OpResult result, Value operand);
   LogicalResult planOutputs(func::FuncOp entry);
+  LogicalResult planTerms(func::FuncOp entry, ValueRange values);
   int64_t keepOutput(Value value);
   void touch(Value value);
 };

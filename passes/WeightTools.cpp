@@ -91,7 +91,7 @@ WeightOp WeightTable::concatenate(ArrayRef<WeightOp> parts, bool paired) {
                        first.getLayersAttr(), paired, first.getStackAttr(),
                        DenseI64ArrayAttr(), WeightLayoutAttr(),
                        first.getInitAttr(), first.getDecay(),
-                       first.getFrozen());
+                       first.getFrozen(), FloatAttr());
   symbols.insert(weight);
   return weight;
 }

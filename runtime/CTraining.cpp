@@ -61,11 +61,11 @@ void ds_trainer_free(ds_trainer *trainer) { delete trainer; }
 int32_t ds_trainer_accumulate(ds_trainer *trainer,
                               const ds_train_sequence *sequences, size_t count,
                               int64_t batch_targets, int64_t batch_sequences,
-                              double *loss, char **error) {
+                              int64_t batch_rows, double *loss, char **error) {
   return guard(error, -1, [&]() -> int32_t {
     std::vector<TrainSequence> step;
     std::vector<std::vector<uint8_t>> masks;
-    BatchSize batch = {batch_targets, batch_sequences};
+    BatchSize batch = {batch_targets, batch_sequences, batch_rows};
     masks.reserve(count);
     for (size_t i = 0; i < count; ++i) {
       const ds_train_sequence &from = sequences[i];
@@ -79,6 +79,8 @@ int32_t ds_trainer_accumulate(ds_trainer *trainer,
                       from.count - 1});
       if (!batch_targets)
         batch.targets += step.back().targets();
+      if (!batch_rows)
+        batch.rows += step.back().rows;
     }
     if (!batch_sequences)
       batch.sequences = static_cast<int64_t>(count);

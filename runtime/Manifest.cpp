@@ -174,6 +174,8 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
     weight.init = readInitializer(reader.at("init"));
   weight.decay = !reader.has("decay") || reader.at("decay").boolean();
   weight.frozen = reader.has("frozen") && reader.at("frozen").boolean();
+  if (reader.hasValue("balance_rate"))
+    weight.balanceRate = reader.at("balance_rate").number();
   reader.at("parts").each([&](const Reader &part) {
     weight.parts.push_back(
         {part.at("label").string(), part.at("rows").integer(1)});

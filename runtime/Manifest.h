@@ -79,6 +79,8 @@ struct WeightSpec {
   std::optional<Initializer> init;
   bool decay = true;   // Weight decay applies to it.
   bool frozen = false; // It is not trained.
+  // By which the loads of experts move it, a frozen vector.
+  std::optional<double> balanceRate;
 
   int64_t layerCount() const { return layers ? layers->count : 1; }
   int64_t matrixCount() const { return layerCount() * stack; }
@@ -131,6 +133,12 @@ struct BufferSpec {
 struct RowInputSpec {
   std::string name;
   bool isInteger = false; // i32 instead of f32.
+};
+
+/// A term of the loss: the sum over rows and layers of a buffer.
+struct AuxiliarySpec {
+  std::string name;
+  int64_t buffer = 0;
 };
 
 /// A version of a kernel for launches of at most `maxRows` rows.
@@ -195,6 +203,7 @@ struct Entry {
   std::vector<RowInputSpec> inputs;
   std::vector<Statement> program;
   std::optional<int64_t> logits, finalHidden, loss, logProb; // Buffers.
+  std::vector<AuxiliarySpec> auxiliary; // Terms of the loss of "train".
   bool allTargets = false; // Rows are all but the last of each sequence.
 };
 

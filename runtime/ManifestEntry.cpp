@@ -194,7 +194,8 @@ private:
 
   int64_t readTrainedIndex(const Reader &reader) {
     int64_t index = readWeightIndex(reader);
-    if (!reader.failed() && manifest.weights[index].frozen)
+    if (!reader.failed() && manifest.weights[index].frozen &&
+        !manifest.weights[index].balanceRate)
       reader.expects("be a weight that is not frozen");
     return index;
   }
@@ -222,6 +223,20 @@ static std::optional<int64_t> readResult(const Reader &reader, const char *key,
   return readIndex(reader.at(key), entry.buffers.size());
 }
 
+/// Reads a term of the loss, a buffer of T rows of f32.
+static AuxiliarySpec readTerm(const Reader &reader, const Entry &entry) {
+  AuxiliarySpec term;
+  term.name = reader.at("name").string();
+  term.buffer = readIndex(reader.at("buffer"), entry.buffers.size());
+  if (reader.failed())
+    return term;
+  const BufferSpec &buffer = entry.buffers[term.buffer];
+  if (buffer.rows != Rows::Tokens || buffer.rowBytes != 4 ||
+      buffer.element != Element::F32)
+    reader.at("buffer").expects("be a buffer of T rows of one f32");
+  return term;
+}
+
 /// Checks that the result `key` is a buffer of R rows of at least `columns`
 /// f32.
 static void checkRows(const Reader &reader, const char *key, const Entry &entry,
@@ -242,6 +257,10 @@ static void readProgram(const Reader &reader, const Manifest &manifest,
   entry.finalHidden = readResult(reader, "hidden_final", entry);
   entry.loss = readResult(reader, "loss", entry);
   entry.logProb = readResult(reader, "log_prob", entry);
+  if (reader.has("auxiliary"))
+    reader.at("auxiliary").each([&](const Reader &item) {
+      entry.auxiliary.push_back(readTerm(item, entry));
+    });
   checkRows(reader, "logits", entry, entry.logits, manifest.config.vocabulary,
             " logits");
   checkRows(reader, "loss", entry, entry.loss, 1, "");

@@ -204,13 +204,14 @@ void ds_trainer_free(ds_trainer *trainer);
 
 /** Runs forward and backward, adds to the gradients, and puts the sum of the
  * losses of all targets, as the artifact's objective divides them by the batch,
- * into `loss` unless that is NULL. The batch is `batch_targets` targets in
- * `batch_sequences` sequences, over all calls before an update; 0: of this one
- * alone. Returns 0 or -1. */
+ * and of the terms that the model adds (balance losses) into `loss` unless that
+ * is NULL. The batch is `batch_targets` targets in `batch_sequences` sequences
+ * of `batch_rows` tokens, the last of each not counted, over all calls before an
+ * update; 0: of this one alone. Returns 0 or -1. */
 int32_t ds_trainer_accumulate(ds_trainer *trainer,
                               const ds_train_sequence *sequences, size_t count,
                               int64_t batch_targets, int64_t batch_sequences,
-                              double *loss, char **error);
+                              int64_t batch_rows, double *loss, char **error);
 /** Returns the log-probabilities of the last call's targets, sequence by
  * sequence, and how many in `count`. They are valid until the next call. */
 const float *ds_trainer_log_probs(const ds_trainer *trainer, int64_t *count);

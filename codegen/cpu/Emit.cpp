@@ -55,6 +55,15 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
       .Case([&](KernelPickBackwardOp k) {
         emitPickBackward(k, module, isa, limits);
       })
+      .Case([&](KernelExpertLoadOp k) {
+        emitExpertLoad(k, module, isa, limits);
+      })
+      .Case([&](KernelAccumulatePicksOp k) {
+        emitAccumulatePicks(k, module, isa, limits);
+      })
+      .Case([&](KernelBalanceStepOp k) {
+        emitBalanceStep(k, module, isa, limits);
+      })
       .Case([&](KernelRouteOp k) { emitRoute(k, module, isa, limits); })
       .Case([&](KernelDispatchOp k) { emitDispatch(k, module, isa, limits); })
       .Case([&](KernelCombineOp k) { emitCombine(k, module, isa, limits); })

@@ -108,6 +108,13 @@ void emitPick(KernelPickOp op, ModuleOp module, const Isa &isa,
               KernelLimits &limits);
 void emitPickBackward(KernelPickBackwardOp op, ModuleOp module, const Isa &isa,
                       KernelLimits &limits);
+// Balance.cpp.
+void emitExpertLoad(KernelExpertLoadOp op, ModuleOp module, const Isa &isa,
+                    KernelLimits &limits);
+void emitAccumulatePicks(KernelAccumulatePicksOp op, ModuleOp module,
+                         const Isa &isa, KernelLimits &limits);
+void emitBalanceStep(KernelBalanceStepOp op, ModuleOp module, const Isa &isa,
+                     KernelLimits &limits);
 // Route.cpp.
 void emitRoute(KernelRouteOp op, ModuleOp module, const Isa &isa,
                KernelLimits &limits);

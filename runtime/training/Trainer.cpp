@@ -7,11 +7,16 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 
 using namespace ds::runtime;
 
 // A kernel reads a vector past the end of a row input.
 static constexpr size_t inputSlack = 32;
+
+double AuxiliaryTerm::sum() const {
+  return std::accumulate(layers.begin(), layers.end(), 0.0);
+}
 
 int64_t TrainSequence::targets() const {
   return std::count_if(mask + 1, mask + rows + 1,
@@ -284,6 +289,19 @@ Status Trainer::prepareInputs(const std::vector<TrainSequence> &sequences,
     std::vector<float> values;
     for (const TrainSequence &sequence : sequences) {
       double share = 0;
+      // Shares of means over all tokens have a value for every row.
+      bool ofRows = true;
+      if (spec.name == "batch_share")
+        share = 1.0 / static_cast<double>(batch.rows);
+      else if (spec.name == "sequence_share")
+        share = 1.0 / static_cast<double>(batch.sequences) /
+                static_cast<double>(sequence.rows);
+      else
+        ofRows = false;
+      if (ofRows) {
+        values.insert(values.end(), sequence.rows, static_cast<float>(share));
+        continue;
+      }
       if (spec.name == "token_weight")
         share = 1.0 / static_cast<double>(batch.targets);
       else if (spec.name == "sequence_weight")
@@ -307,6 +325,22 @@ Status Trainer::prepareInputs(const std::vector<TrainSequence> &sequences,
     rowInputs.push_back(std::move(values));
   }
   return std::nullopt;
+}
+
+void Trainer::readTerms(int64_t rows) {
+  lastTerms.clear();
+  for (const AuxiliarySpec &spec : train.auxiliary) {
+    auto term = std::find_if(
+        lastTerms.begin(), lastTerms.end(),
+        [&](const AuxiliaryTerm &each) { return each.name == spec.name; });
+    if (term == lastTerms.end())
+      term = lastTerms.insert(term, {spec.name, {}});
+    for (int64_t i = 0; i < train.buffers[spec.buffer].layers; ++i) {
+      auto values = reinterpret_cast<const float *>(
+          trainProgram->bufferAddress(spec.buffer, i));
+      term->layers.push_back(std::accumulate(values, values + rows, 0.0));
+    }
+  }
 }
 
 Result<double>
@@ -357,6 +391,9 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
   double loss = 0;
   for (int64_t row = 0; row < targets; ++row)
     loss += output(*train.loss)[row];
+  readTerms(rows);
+  for (const AuxiliaryTerm &term : lastTerms)
+    loss += term.sum();
   lastLogProbs.assign(output(*train.logProb), output(*train.logProb) + targets);
   if (!std::isfinite(loss))
     return failure("the loss of step ", updates + 1, " is not finite");

@@ -33,6 +33,15 @@ struct TrainSequence {
 /// gathered before an update.
 struct BatchSize {
   int64_t targets = 0, sequences = 0;
+  int64_t rows = 0; ///< Tokens of the sequences but the last of each.
+};
+
+/// A term of the loss that the model's text declares.
+struct AuxiliaryTerm {
+  std::string name;
+  std::vector<double> layers; ///< Of every layer that has it, in order.
+
+  double sum() const;
 };
 
 /// AdamW: Loshchilov and Hutter, arXiv 1711.05101.
@@ -81,10 +90,14 @@ public:
   /// Copies a tensor, rows in the checkpoint's order, to `to`.
   void read(TrainedCopy copy, const TrainedTensor &tensor, float *to) const;
 
-  /// Runs forward and backward. Adds to the gradients and returns the sum of
-  /// the rows' losses. A loss that is not finite is an error.
+  /// Runs forward and backward. Adds to the gradients and returns the loss: the
+  /// sum of the rows' and of further terms. A loss that is not finite is an
+  /// error.
   Result<double> accumulate(const std::vector<TrainSequence> &sequences,
                             const BatchSize &batch);
+
+  /// Further terms of the last step's loss.
+  const std::vector<AuxiliaryTerm> &terms() const { return lastTerms; }
 
   /// Log-probabilities of the last step's targets, sequence by sequence.
   const std::vector<float> &logProbs() const { return lastLogProbs; }
@@ -116,6 +129,7 @@ private:
   Status prepareState(const std::vector<TrainSequence> &sequences);
   Status prepareInputs(const std::vector<TrainSequence> &sequences,
                        const BatchSize &batch);
+  void readTerms(int64_t rows);
   void pack(int64_t weight, int64_t matrix);
   float *copyOf(TrainedCopy copy, int64_t weight, int64_t matrix) const;
   int64_t firstMatrix(int64_t weight, int64_t layer) const;
@@ -136,6 +150,7 @@ private:
   StepInput input, noInput;
   std::vector<std::vector<float>> rowInputs; // Words; i32 or f32.
   std::vector<float> lastLogProbs;
+  std::vector<AuxiliaryTerm> lastTerms;
   // Addresses in programs.
   alignas(64) mutable std::array<float, 16> hypers{}, hypersWithoutDecay{};
   int64_t updates = 0;

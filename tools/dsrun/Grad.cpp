@@ -16,6 +16,13 @@ static Status writeGradients(TrainSession &session, const PromptBatch &batch,
     return Error{loss.error()};
   std::vector<TensorPlan> plans = {{"loss", 1, 1, true},
                                    {"log_probs", batch.size.targets, 1, true}};
+  std::vector<std::vector<float>> terms;
+  for (const AuxiliaryTerm &term : trainer.terms()) {
+    terms.emplace_back(term.layers.begin(), term.layers.end());
+    plans.push_back({"auxiliary." + term.name,
+                     static_cast<int64_t>(term.layers.size()), 1, true});
+  }
+  size_t gradients = plans.size();
   for (TensorPlan &plan : planTensors(trainer, "grad.", false, false))
     plans.push_back(std::move(plan));
   Result<TensorWriter> writer = TensorWriter::create(path, plans);
@@ -25,8 +32,12 @@ static Status writeGradients(TrainSession &session, const PromptBatch &batch,
   Status error = writer->write(0, 0, 1, &value);
   if (!error)
     error = writer->write(1, 0, batch.size.targets, trainer.logProbs().data());
+  for (size_t i = 0; i < terms.size() && !error; ++i)
+    error = writer->write(2 + i, 0, static_cast<int64_t>(terms[i].size()),
+                          terms[i].data());
   if (!error)
-    error = writeTensors(trainer, TrainedCopy::Gradient, false, 2, *writer);
+    error = writeTensors(trainer, TrainedCopy::Gradient, false, gradients,
+                         *writer);
   return error ? error : writer->finish();
 }
 
@@ -39,10 +50,13 @@ int ds::tool::runGrad(const Words &words) {
                    "safetensors file.");
   line.group("Input and output");
   line.option(ids, "ids", "FILE",
-              "sequences, a JSON object {\"name\": [token ids]}");
+              "sequences, a JSON object {\"name\": [token ids]}, or\n"
+              "{\"name\": {\"ids\": [..], \"mask\": [..]}}, 0 for tokens\n"
+              "that are no targets");
   line.option(out, "out", "FILE",
               "result: \"loss\", \"log_probs\" of every token but the first of\n"
-              "each sequence, \"grad.NAME\" of every tensor of the model");
+              "each sequence, \"grad.NAME\" of every tensor of the model,\n"
+              "\"auxiliary.NAME\" of every layer that has the term");
   options.declare(line);
   Result<bool> parsed = line.parse(words);
   if (!parsed)
@@ -51,7 +65,7 @@ int ds::tool::runGrad(const Words &words) {
     return exitDone;
   if (ids.empty() || out.empty())
     return reportError("expects --ids=FILE and --out=FILE");
-  Result<std::vector<Prompt>> prompts = readPrompts(ids);
+  Result<std::vector<Prompt>> prompts = readSequences(ids);
   if (!prompts)
     return reportError(prompts.error());
   PromptBatch batch(*prompts);

@@ -7,8 +7,56 @@
 using namespace ds::tool;
 using Json = nlohmann::ordered_json;
 
-Result<std::vector<Prompt>> ds::tool::readPrompts(const std::string &path) {
-  Result<std::string> text = runtime::readWholeFile(path);
+/// Reads token ids; returns whether `list` is an array of such.
+static bool readIds(const Json &list, std::vector<int32_t> &ids) {
+  bool whole = list.is_array();
+  for (const Json &id : whole ? list : Json::array()) {
+    whole &= id.is_number_integer() && id.get<int64_t>() >= 0 &&
+             id.get<int64_t>() <= INT32_MAX;
+    ids.push_back(whole ? id.get<int32_t>() : 0);
+  }
+  return whole && !ids.empty();
+}
+
+/// Reads a 0 or 1 for each token.
+static bool readFlags(const Json &list, size_t count,
+                      std::vector<uint8_t> &flags) {
+  std::vector<int32_t> numbers;
+  if (!readIds(list, numbers) || numbers.size() != count)
+    return false;
+  for (int32_t number : numbers) {
+    if (number > 1)
+      return false;
+    flags.push_back(static_cast<uint8_t>(number));
+  }
+  return true;
+}
+
+/// Reads `object`, {"ids", "mask"}, and says what is wrong with it.
+static Status readSequence(const Json &object, Prompt &prompt,
+                           const std::string &path) {
+  for (const auto &[key, value] : object.items()) {
+    if (key == "ids")
+      continue;
+    if (key != "mask")
+      return failure("'", path, "': sequence '", prompt.name,
+                              "' has a key '", key,
+                              "', expects ids and mask");
+  }
+  if (!object.contains("ids") || !readIds(object["ids"], prompt.ids))
+    return failure("expects ids of sequence '", prompt.name,
+                            "' of '", path, "' to be a list of token ids");
+  if (object.contains("mask") &&
+      !readFlags(object["mask"], prompt.ids.size(), prompt.mask))
+    return failure("expects mask of sequence '", prompt.name,
+                            "' of '", path, "' to be ", prompt.ids.size(),
+                            " numbers 0 or 1, one for each token");
+  return std::nullopt;
+}
+
+static Result<std::vector<Prompt>> readObject(const std::string &path,
+                                              bool sequences) {
+  Result<std::string> text = ds::runtime::readWholeFile(path);
   if (!text)
     return text.takeError();
   Json json = Json::parse(*text, nullptr, false);
@@ -17,19 +65,24 @@ Result<std::vector<Prompt>> ds::tool::readPrompts(const std::string &path) {
                    "' to be a JSON object {\"name\": [token ids]}");
   std::vector<Prompt> prompts;
   for (const auto &[name, list] : json.items()) {
-    Prompt prompt{name, {}};
-    bool whole = list.is_array();
-    for (const Json &id : whole ? list : Json::array()) {
-      whole &= id.is_number_integer() && id.get<int64_t>() >= 0 &&
-               id.get<int64_t>() <= INT32_MAX;
-      prompt.ids.push_back(whole ? id.get<int32_t>() : 0);
-    }
-    if (!whole || prompt.ids.empty())
+    Prompt prompt{name, {}, {}};
+    if (sequences && list.is_object()) {
+      if (Status error = readSequence(list, prompt, path))
+        return *error;
+    } else if (!readIds(list, prompt.ids))
       return failure("expects prompt '", name, "' of '", path,
                      "' to be a list of token ids");
     prompts.push_back(std::move(prompt));
   }
   return prompts;
+}
+
+Result<std::vector<Prompt>> ds::tool::readPrompts(const std::string &path) {
+  return readObject(path, /*sequences=*/false);
+}
+
+Result<std::vector<Prompt>> ds::tool::readSequences(const std::string &path) {
+  return readObject(path, /*sequences=*/true);
 }
 
 Result<std::vector<int32_t>> ds::tool::parseIds(const std::string &text) {

@@ -13,10 +13,15 @@ namespace ds::tool {
 struct Prompt {
   std::string name;
   std::vector<int32_t> ids;
+  std::vector<uint8_t> mask; ///< Of tokens that are targets; empty: of all.
 };
 
 /// Reads a JSON object {"name": [token ids]}.
 Result<std::vector<Prompt>> readPrompts(const std::string &path);
+
+/// Reads the sequences of a training step, where instead of the ids an object
+/// {"ids": [..], "mask": [..]} may stand; a token whose mask is 0 is no target.
+Result<std::vector<Prompt>> readSequences(const std::string &path);
 
 /// Parses ids with commas or spaces between them, such as "1, 2 3".
 Result<std::vector<int32_t>> parseIds(const std::string &text);

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <unistd.h>
 
@@ -34,7 +35,6 @@ struct TrainOptions {
 struct TrainBatch {
   std::vector<std::vector<TrainSequence>> pieces; // One for each accumulation.
   BatchSize size;
-  int64_t rows = 0;
 };
 
 /// Where batches come from: a data set, or one that stays the same.
@@ -102,7 +102,8 @@ CommandLine TrainOptions::declare() {
   line.option(data, "data", "FILES",
               "text or JSON Lines, with commas between files");
   line.option(ids, "ids", "FILE",
-              "or one packed step, a JSON object {\"name\": [token ids]}");
+              "or one packed step, a JSON object {\"name\": [token ids]}; see\n"
+              "dsrun grad --help");
   line.option(tokenizer, "tokenizer", "DIR",
               "folder with tokenizer.json; default: that of the weights");
   line.option(batchTokens, "batch-tokens", "N", "rows of a step (4096)");
@@ -155,7 +156,7 @@ Result<Batches> Batches::open(const TrainOptions &options,
                               ds::data::Cursor cursor) {
   Batches batches;
   if (!options.ids.empty()) {
-    Result<std::vector<Prompt>> prompts = readPrompts(options.ids);
+    Result<std::vector<Prompt>> prompts = readSequences(options.ids);
     if (!prompts)
       return prompts.takeError();
     batches.prompts = std::move(*prompts);
@@ -208,7 +209,7 @@ TrainBatch Batches::next(int64_t accumulate) {
     for (const TrainSequence &sequence : piece) {
       batch.size.targets += sequence.targets();
       batch.size.sequences += 1;
-      batch.rows += sequence.rows;
+      batch.size.rows += sequence.rows;
     }
     batch.pieces.push_back(std::move(piece));
   }
@@ -324,11 +325,14 @@ Status TrainRun::step(int64_t number) {
   Trainer &trainer = session->trainer();
   TrainBatch batch = batches->next(options.accumulate);
   double loss = 0;
+  std::map<std::string, double> terms;
   for (const std::vector<TrainSequence> &piece : batch.pieces) {
     Result<double> part = trainer.accumulate(piece, batch.size);
     if (!part)
       return Error{part.error()};
     loss += *part;
+    for (const AuxiliaryTerm &term : trainer.terms())
+      terms[term.name + "_loss"] += term.sum();
   }
   UpdateOptions update = options.update;
   update.decayAll = options.decayAll;
@@ -336,8 +340,8 @@ Status TrainRun::step(int64_t number) {
   Result<double> norm = trainer.update(update);
   if (!norm)
     return Error{norm.error()};
-  lastRows = batch.rows;
-  tokens += batch.rows;
+  lastRows = batch.size.rows;
+  tokens += lastRows;
   double seconds = now() - start;
   if (log) {
     ds::metrics::Scalars scalars = {
@@ -346,18 +350,22 @@ Status TrainRun::step(int64_t number) {
         {"learning_rate", update.learningRate},
         {"num_tokens", static_cast<double>(tokens)},
         {"epoch", batches->epochs()},
-        {"tokens_per_second", static_cast<double>(batch.rows) / seconds}};
+        {"tokens_per_second", static_cast<double>(lastRows) / seconds}};
+    scalars.insert(scalars.end(), terms.begin(), terms.end());
     if (ds::text::Status error = log->write(number, scalars))
       return failure(error->message);
   }
   // In a pipe only runs without a folder say what they do.
   if (isatty(STDERR_FILENO))
     report(number, loss, *norm, update.learningRate, seconds);
-  if (!log)
-    printf("step %lld loss %.9g grad_norm %.9g learning_rate %.9g "
-           "tokens_per_second %.1f\n",
-           static_cast<long long>(number), loss, *norm, update.learningRate,
-           static_cast<double>(batch.rows) / seconds);
+  if (!log) {
+    printf("step %lld loss %.9g grad_norm %.9g learning_rate %.9g",
+           static_cast<long long>(number), loss, *norm, update.learningRate);
+    for (const auto &[name, value] : terms)
+      printf(" %s %.9g", name.c_str(), value);
+    printf(" tokens_per_second %.1f\n",
+           static_cast<double>(lastRows) / seconds);
+  }
   return std::nullopt;
 }
 

@@ -111,13 +111,15 @@ Status TrainSession::draw(uint64_t seed) {
 
 PromptBatch::PromptBatch(const std::vector<Prompt> &prompts) {
   for (const Prompt &prompt : prompts) {
-    masks.emplace_back(prompt.ids.size(), 1);
+    masks.push_back(prompt.mask);
+    masks.back().resize(prompt.ids.size(), 1);
     if (prompt.ids.size() < 2)
       continue;
     int64_t count = static_cast<int64_t>(prompt.ids.size()) - 1;
     sequences.push_back({prompt.ids.data(), masks.back().data(), count});
-    size.targets += count;
+    size.targets += sequences.back().targets();
     size.sequences += 1;
     rows += count;
+    size.rows += count;
   }
 }

@@ -11,6 +11,7 @@ import sys
 
 PRELUDE = """
 ds.weight @layer.mlp.down {labels = ["{i}.down"], rows = array<i64: 64>} : tensor<64x176xbf16>
+ds.weight @layer.experts.bias {labels = ["{i}.bias"], rows = array<i64: 16>} : tensor<16xf32>
 func.func private @layer(%x: tensor<?x64xf32>, %s: !ds.seq, %k: !ds.state<[2, 8], bf16>) -> (tensor<?x64xf32>, !ds.state<[2, 8], bf16>) {
   return %x, %k : tensor<?x64xf32>, !ds.state<[2, 8], bf16>
 }

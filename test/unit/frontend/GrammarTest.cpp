@@ -43,7 +43,8 @@ static bool belongs(const std::string &text) {
 
 static std::vector<std::string> getTexts() {
   std::vector<std::string> texts = getBlocks("ds");
-  for (const char *name : {"llama", "qwen2", "objectives/lm", "objectives/sft"})
+  for (const char *name : {"llama", "qwen2", "deepseek_v3", "objectives/lm",
+                           "objectives/balance"})
     texts.push_back(
         readText(std::string(DS_SOURCE_DIR "/models/") + name + ".ds"));
   return texts;

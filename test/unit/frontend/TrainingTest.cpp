@@ -226,5 +226,5 @@ TEST(FindObjective, ByNameOrFile) {
   EXPECT_EQ(errors, "");
   EXPECT_FALSE(ds::findObjective(models, "dpo", os));
   EXPECT_EQ(errors, "error: no objective 'dpo' in " + models +
-                        "/objectives; there are lm, sft\n");
+                        "/objectives; there are balance, cross_entropy, lm, sft\n");
 }
