@@ -176,6 +176,6 @@ struct FormAbsorbValue : OpRewritePattern<AbsorbValueOp> {
 void ds::addMlaPatterns(RewritePatternSet &patterns) {
   patterns.add<FormTakeRows, FormMergeRows, FormReadLatents,
                FormReadLatentsBackward, FormExpandKeysBackward, FormAbsorbQuery,
-               FormAbsorbValue,
-               FormAbsorbQueryBackward, FormAbsorbValueBackward>(patterns.getContext());
+               FormAbsorbQueryBackward, FormAbsorbValue,
+               FormAbsorbValueBackward>(patterns.getContext());
 }

@@ -19,7 +19,7 @@ MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
   desc.symbol = op.getSymName().str();
   desc.rowDim = op.getRowSymbol() == "R" ? kDimR : kDimT;
   desc.columns = result.getDimSize(1);
-  desc.depth = left.getDimSize(1);
+  desc.depth = desc.leftColumns = left.getDimSize(1);
   desc.leftElement = left.getElementType();
   desc.right = getElementTypeOrSelf(op.getWeight().getType()).isF32()
                    ? RightOperand::PanelF32
@@ -42,7 +42,6 @@ MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
   }
   if (op.getHeads()) {
     desc.heads = *op.getHeads();
-    desc.leftColumns = desc.depth;
     int64_t columns = cast<RankedTensorType>(op.getWeight().getType()).getDimSize(1);
     desc.depth = op.getTransposed() ? desc.heads.getRows() : columns;
     desc.columns = op.getTransposed() ? columns : desc.heads.getRows();
@@ -56,8 +55,8 @@ MatmulDesc ds::cpu::describeOuter(KernelOuterOp op) {
   auto right = cast<RankedTensorType>(op.getInput().getType());
   desc.symbol = op.getSymName().str();
   desc.rowDim = op.getRowSymbol() == "R" ? kDimR : kDimT;
-  desc.rows = left.getDimSize(1);
-  desc.columns = right.getDimSize(1);
+  desc.rows = desc.leftColumns = left.getDimSize(1);
+  desc.columns = desc.rightColumns = right.getDimSize(1);
   desc.depth = MatmulDesc::kDynamic;
   desc.left = LeftOperand::Columns;
   desc.leftElement = left.getElementType();
@@ -67,6 +66,12 @@ MatmulDesc ds::cpu::describeOuter(KernelOuterOp op) {
   desc.accumulates = true;
   if (Value routing = op.getRouting())
     desc.routing = cast<RoutingType>(routing.getType());
+  if (op.getHeads()) {
+    desc.heads = *op.getHeads();
+    desc.rows = desc.heads.getRows();
+    desc.columns =
+        cast<RankedTensorType>(op.getGradient().getType()).getDimSize(1);
+  }
   return desc;
 }
 
@@ -166,11 +171,16 @@ void MatmulEmitter::emit(Value tile) {
     Value column = b.add(b.mul(head, heads.getInputStride()),
                          heads.getInputBegin());
     left = b.at(left, b.mul(column, bytes));
-    right = b.at(right,
-                 b.add(b.mul(head, desc.weightRowsBytes(heads.getWeightStride())),
-                       desc.weightRowsBytes(heads.getWeightBegin())));
-    result = b.at(result, b.mul(head, heads.getResultStride() *
-                                          getElementBytes(desc.resultElement)));
+    // The head's rows of the weight or its gradient, its columns of the other.
+    Value &byRows = desc.accumulates ? result : right;
+    Value &byColumns = desc.accumulates ? right : result;
+    byRows = b.at(
+        byRows,
+        b.add(b.mul(head, desc.weightRowsBytes(heads.getWeightStride())),
+              desc.weightRowsBytes(heads.getWeightBegin())));
+    if (!desc.accumulates)
+      bytes = getElementBytes(desc.resultElement);
+    byColumns = b.at(byColumns, b.mul(head, heads.getResultStride() * bytes));
   }
   emitRows(tile, b.c(0), getRows(b, desc, dims));
 }
@@ -186,8 +196,8 @@ void MatmulEmitter::emitExpert(Value index, Value expert, Value begin,
       int64_t bytes = columns * getElementBytes(desc.leftElement);
       return b.at(matrix, b.mul(begin, bytes));
     };
-    left = skip(left, desc.rows);
-    right = skip(right, desc.columns);
+    left = skip(left, desc.leftColumns);
+    right = skip(right, desc.rightColumns);
     result = b.at(result, offset);
     depth = b.sub(end, begin);
     return emitRows(index, b.c(0), b.c(desc.rows));
@@ -243,16 +253,13 @@ void MatmulEmitter::packLeft() {
 }
 
 void MatmulEmitter::packBlock(Value to, Value row, Value rows) {
+  Value stride = b.c(desc.leftColumns * getElementBytes(desc.leftElement));
   if (desc.left == LeftOperand::Columns) {
-    Value stride = b.mul(getRows(b, desc, dims),
-                         getElementBytes(desc.leftElement));
     b.call(getPackColumns(module, b.target, b.loc, desc.leftElement,
                           schedule.kind),
            {to, left, stride, row, rows, depth, first, count});
     return;
   }
-  Value columns = desc.leftColumns ? b.c(desc.leftColumns) : depth;
-  Value stride = b.mul(columns, getElementBytes(desc.leftElement));
   b.call(getPackRows(module, b.target, b.loc, desc.leftElement, schedule.kind,
                      static_cast<bool>(outRows)),
          {to, left, outRows ? outRows : left, stride, row, rows, depth, first,

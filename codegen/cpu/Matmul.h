@@ -66,9 +66,12 @@ struct MatmulDesc {
   /// expert's are a product of their own.
   RoutingType routing;
   bool byToken = false;
-  /// A product for each head.
+  /// A product for each head: of columns of the left operand and rows of the
+  /// right one, or of columns of both that give rows of the result if that is
+  /// added to.
   HeadsAttr heads;
-  int64_t leftColumns = 0; ///< Of a row in memory, if not `depth`.
+  int64_t leftColumns = 0;  ///< Of a row in memory of the left operand.
+  int64_t rightColumns = 0; ///< Of one of the right, if that is a matrix.
   bool pair = false;     ///< Panels hold 16 gate and 16 up columns.
   /// The result is [rows, columns padded to 32] and is added to.
   bool accumulates = false;
@@ -86,14 +89,14 @@ struct MatmulDesc {
   }
   /// Elements from a row of the result to the next.
   int64_t stride() const {
-    if (heads)
-      return (heads.getCount() - 1) * heads.getResultStride() + columns;
-    return accumulates ? llvm::alignTo(columns, kPanelColumns) : columns;
+    if (accumulates)
+      return llvm::alignTo(columns, kPanelColumns);
+    return heads ? (heads.getCount() - 1) * heads.getResultStride() + columns
+                 : columns;
   }
   /// Bytes of an expert's weight, or of its gradient.
   int64_t expertBytes() const;
-  /// Bytes from one head's rows of the weight to the next's, times
-  /// weightStride.
+  /// Bytes of `rows` packed rows of the weight, or of its gradient.
   int64_t weightRowsBytes(int64_t rows) const;
   /// Columns of the product: gate and up are two.
   int64_t panelColumns() const { return pair ? 2 * columns : columns; }

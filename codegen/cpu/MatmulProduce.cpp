@@ -155,11 +155,11 @@ static void emitTransposedF32(KernelBuilder &b, ValueRange args) {
 // Rows
 //===----------------------------------------------------------------------===//
 
-/// produce(to, source, columns, panel, first, count, depth).
+/// produce(to, source, columns, panel, first, count, depth, stride): rows are
+/// `stride` bytes apart.
 static void emitRows(KernelBuilder &b, ValueRange args) {
-  Value to = args[0], columns = args[2];
+  Value to = args[0], columns = args[2], stride = args[7];
   Value column = b.mul(args[3], kPanelColumns);
-  Value stride = b.mul(columns, 2);
   forBlocks(b, to, args[4], args[5], [&](Value block, Value to) {
     forSteps(b, [&](Value step) {
       Value k = b.add(b.mul(block, kPanelDepth), b.mul(step, 2));
@@ -177,9 +177,8 @@ static void emitRows(KernelBuilder &b, ValueRange args) {
 
 /// The same for a matrix of f32.
 static void emitRowsF32(KernelBuilder &b, ValueRange args) {
-  Value to = args[0], columns = args[2];
+  Value to = args[0], columns = args[2], stride = args[7];
   Value column = b.mul(args[3], kPanelColumns);
-  Value stride = b.mul(columns, 4);
   auto emitBlock = [&](Value block, Value to) {
     b.loop(b.c(0), b.c(kPanelDepth), 1, [&](Value step) {
       Value k = b.add(b.mul(block, kPanelDepth), step);
@@ -226,7 +225,8 @@ void ds::cpu::producePanel(KernelBuilder &b, ModuleOp module,
   case RightOperand::Rows:
     return callProducer(b, module, "matmul_panel_rows",
                         {request.to, request.source, columns, request.panel,
-                         request.first, request.count, request.depth},
+                         request.first, request.count, request.depth,
+                         b.c(desc.rightColumns * 2)},
                         emitRows);
   case RightOperand::TransposedF32:
     return callProducer(b, module, "matmul_panel_transposed_f32",
@@ -236,7 +236,8 @@ void ds::cpu::producePanel(KernelBuilder &b, ModuleOp module,
   case RightOperand::RowsF32:
     return callProducer(b, module, "matmul_panel_rows_f32",
                         {request.to, request.source, columns, request.panel,
-                         request.first, request.count, request.depth},
+                         request.first, request.count, request.depth,
+                         b.c(desc.rightColumns * 4)},
                         emitRowsF32);
   case RightOperand::PanelBf16:
   case RightOperand::PanelF32:

@@ -15,6 +15,8 @@ int64_t MatmulDesc::panels() const {
 }
 
 int64_t MatmulDesc::weightRowsBytes(int64_t rows) const {
+  if (accumulates)
+    return rows * stride() * 4;
   // Panels of a transposed operand are of its own columns.
   bool transposed = right == RightOperand::Transposed ||
                     right == RightOperand::TransposedF32;
@@ -24,7 +26,7 @@ int64_t MatmulDesc::weightRowsBytes(int64_t rows) const {
 
 int64_t MatmulDesc::expertBytes() const {
   if (accumulates)
-    return llvm::alignTo(rows, kPanelColumns) * stride() * 4;
+    return weightRowsBytes(llvm::alignTo(rows, kPanelColumns));
   bool transposed = right == RightOperand::Transposed ||
                     right == RightOperand::TransposedF32;
   return weightRowsBytes(transposed ? llvm::alignTo(depth, kPanelDepth)

@@ -83,12 +83,13 @@ static void applyForm(MatmulDesc &desc, StringRef form) {
   if (form == "dx") {
     desc.right = RightOperand::Transposed;
     std::swap(desc.columns, desc.depth);
+    desc.leftColumns = desc.depth;
   }
   if (form == "dw") {
     desc.left = LeftOperand::Columns;
     desc.right = RightOperand::Rows;
-    desc.rows = desc.columns;
-    desc.columns = desc.depth;
+    desc.rows = desc.leftColumns = desc.columns;
+    desc.columns = desc.rightColumns = desc.depth;
     desc.depth = MatmulDesc::kDynamic;
     desc.accumulates = true;
     desc.resultElement = Float32Type::get(desc.leftElement.getContext());

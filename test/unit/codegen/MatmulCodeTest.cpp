@@ -41,7 +41,7 @@ TEST(MatmulCode, VariantsUseTheirInstructions) {
 static MatmulDesc describe(MLIRContext &context, int64_t n, int64_t k) {
   MatmulDesc desc;
   desc.columns = n;
-  desc.depth = k;
+  desc.depth = desc.leftColumns = k;
   desc.leftElement = desc.resultElement = BFloat16Type::get(&context);
   return desc;
 }

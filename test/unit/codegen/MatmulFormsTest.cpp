@@ -1,4 +1,5 @@
-//===- MatmulFormsTest.cpp - Other operands of the same product ------------===//
+//===- MatmulFormsTest.cpp - Other operands of the same product
+//------------===//
 //
 // From the description of a linear layer: the gradients of its input, from the
 // packing that the forward product reads, and of its weight; and a weight of
@@ -153,6 +154,149 @@ TEST_P(MatmulForms, GradientOfWeightIsAddedTo) {
     compile(makeOuter(shape.n, shape.k, "f32"));
     for (int64_t tokens : {1, 3, 16, 17, 48, 100, 301})
       checkWeightGradient<float>(tokens, shape.n, shape.k, launch);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Heads
+//===----------------------------------------------------------------------===//
+
+/// Products of three heads: of columns [7 + 40 h, ...) of a matrix of 130 by
+/// rows [32 + 96 h, ...) of a weight [288, k], to columns [stride h, ...).
+struct HeadsCase {
+  static constexpr int64_t kHeads = 3, kBegin = 7, kStride = 40;
+  static constexpr int64_t kColumns = 130, kRowBegin = 32, kRowStride = 96;
+  static constexpr int64_t kWeightRows = 288;
+  int64_t rows, k; ///< Of a head's product.
+
+  std::string attribute(int64_t stride) const {
+    return "heads <count = 3, inputBegin = 7, inputStride = 40, weightBegin = "
+           "32, weightStride = 96, rows = " +
+           std::to_string(rows) + ", resultStride = " + std::to_string(stride) +
+           "> ";
+  }
+};
+
+static std::string makeType(StringRef rows, int64_t columns, StringRef e) {
+  return ("tensor<" + rows + "x" + Twine(columns) + "x" + e + ">").str();
+}
+
+/// The module of a product by the weight, or by its transpose.
+static std::string makeHeads(const HeadsCase &c, int64_t stride, StringRef e,
+                             bool transposed) {
+  std::string a = makeType("?", HeadsCase::kColumns, e);
+  std::string w = makeType(std::to_string(HeadsCase::kWeightRows), c.k, e);
+  int64_t last = transposed ? c.k : c.rows;
+  std::string y = makeType("?", (HeadsCase::kHeads - 1) * stride + last, "f32");
+  return "func.func @f(%a: " + a + ", %w: " + w +
+         ") {\n%y = ds.kernel.matmul @matmul %a, %w " +
+         (transposed ? "transposed " : "") + c.attribute(stride) + ": (" + a +
+         ", " + w + ") -> " + y +
+         " {\n^bb0(%r: f32):\n  ds.yield %r : f32\n}\nreturn\n}\n";
+}
+
+template <typename T>
+static void
+checkHeads(const HeadsCase &c, int64_t tokens, int64_t stride, bool transposed,
+           function_ref<void(StringRef, ArrayRef<void *>, int64_t)> run) {
+  using H = HeadsCase;
+  int64_t outputs = transposed ? c.k : c.rows;
+  int64_t depth = transposed ? c.rows : c.k;
+  std::vector<float> weight = makeRandom(H::kWeightRows * c.k, 1);
+  std::vector<float> a = makeRandom(tokens * H::kColumns, 2);
+  Buffer<T> packed = packPanels<T>(weight, H::kWeightRows, c.k, false);
+  Buffer<T> left = copyTo<T>(a);
+  int64_t width = (H::kHeads - 1) * stride + outputs;
+  Buffer<float> result(tokens * width), compact(tokens * H::kHeads * outputs);
+  run(tokens <= kSmallRows ? "_m16" : "",
+      {left.data(), packed.data(), result.data()}, tokens);
+  for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t i = 0; i < H::kHeads * outputs; ++i)
+      compact[t * H::kHeads * outputs + i] =
+          result[t * width + i / outputs * stride + i % outputs];
+  expectSums(compact, tokens, H::kHeads * outputs, depth,
+             [&](int64_t t, int64_t i) {
+               int64_t h = i / outputs, c0 = H::kBegin + h * H::kStride;
+               int64_t r0 = H::kRowBegin + h * H::kRowStride;
+               double sum = 0;
+               for (int64_t d = 0; d < depth; ++d) {
+                 int64_t row = transposed ? d : i % outputs;
+                 int64_t column = transposed ? i % outputs : d;
+                 sum += double(a[t * H::kColumns + c0 + d]) *
+                        weight[(r0 + row) * c.k + column];
+               }
+               return sum;
+             });
+}
+
+TEST_P(MatmulForms, HeadsMeetRowsOfTheirOwn) {
+  auto launch = [&](StringRef suffix, ArrayRef<void *> args, int64_t rows) {
+    run(suffix, args, rows);
+  };
+  for (HeadsCase c : {HeadsCase{32, 32}, {26, 37}, {40, 33}, {17, 40}})
+    for (bool transposed : {false, true}) {
+      int64_t stride = (transposed ? c.k : c.rows) + 3;
+      compile(makeHeads(c, stride, "bf16", transposed));
+      for (int64_t tokens : kRows)
+        checkHeads<uint16_t>(c, tokens, stride, transposed, launch);
+      compile(makeHeads(c, stride, "f32", transposed));
+      for (int64_t tokens : kRows)
+        checkHeads<float>(c, tokens, stride, transposed, launch);
+    }
+}
+
+/// The module that adds each head's dy^T x to rows of a gradient.
+static std::string makeOuterHeads(const HeadsCase &c, int64_t stride,
+                                  StringRef e) {
+  std::string dy = makeType("?", HeadsCase::kColumns, e);
+  std::string x = makeType("?", (HeadsCase::kHeads - 1) * stride + c.k, e);
+  std::string g = makeType(std::to_string(HeadsCase::kWeightRows), c.k, "f32");
+  return "func.func @f(%dy: " + dy + ", %x: " + x + ", %g: " + g +
+         ") {\nds.kernel.outer @matmul %dy, %x into %g " + c.attribute(stride) +
+         ": " + dy + ", " + x + ", " + g + "\nreturn\n}\n";
+}
+
+template <typename T>
+static void
+checkOuterHeads(const HeadsCase &c, int64_t tokens, int64_t stride,
+                function_ref<void(StringRef, ArrayRef<void *>, int64_t)> run) {
+  using H = HeadsCase;
+  int64_t width = (H::kHeads - 1) * stride + c.k;
+  int64_t pitch = (c.k + 31) / 32 * 32;
+  std::vector<float> dy = makeRandom(tokens * H::kColumns, 1);
+  std::vector<float> x = makeRandom(tokens * width, 2);
+  std::vector<float> before = makeRandom(H::kWeightRows * pitch, 3);
+  Buffer<T> left = copyTo<T>(dy), right = copyTo<T>(x);
+  Buffer<float> gradient = copyTo<float>(before);
+  Buffer<float> result(H::kWeightRows * c.k);
+  run("", {left.data(), right.data(), gradient.data()}, tokens);
+  for (int64_t i = 0; i < H::kWeightRows * c.k; ++i)
+    result[i] = gradient[i / c.k * pitch + i % c.k];
+  expectSums(result, H::kWeightRows, c.k, tokens, [&](int64_t r, int64_t i) {
+    double sum = before[r * pitch + i];
+    int64_t h = (r - H::kRowBegin) / H::kRowStride;
+    int64_t row = (r - H::kRowBegin) % H::kRowStride;
+    if (r < H::kRowBegin || h >= H::kHeads || row >= c.rows)
+      return sum; // No head's.
+    for (int64_t t = 0; t < tokens; ++t)
+      sum += double(dy[t * H::kColumns + H::kBegin + h * H::kStride + row]) *
+             x[t * width + h * stride + i];
+    return sum;
+  });
+}
+
+TEST_P(MatmulForms, HeadsAddToRowsOfTheirOwn) {
+  auto launch = [&](StringRef suffix, ArrayRef<void *> args, int64_t rows) {
+    run(suffix, args, rows);
+  };
+  for (HeadsCase c : {HeadsCase{32, 32}, {26, 37}, {40, 65}, {17, 16}}) {
+    int64_t stride = c.k + 5;
+    compile(makeOuterHeads(c, stride, "bf16"));
+    for (int64_t tokens : {1, 3, 16, 17, 48, 100, 301})
+      checkOuterHeads<uint16_t>(c, tokens, stride, launch);
+    compile(makeOuterHeads(c, stride, "f32"));
+    for (int64_t tokens : {1, 3, 16, 17, 48, 100, 301})
+      checkOuterHeads<float>(c, tokens, stride, launch);
   }
 }
 
