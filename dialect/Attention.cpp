@@ -301,6 +301,10 @@ template <typename Op> static LogicalResult verifyKeptGradients(Op op) {
                              op.getValues().getType());
 }
 
+StringRef KernelAttentionBackwardKeysOp::getRowSymbol() {
+  return getKeySeq() ? getSeqRows(getKeySeq()) : getRowSymbolOf(getQuery());
+}
+
 LogicalResult KernelAttentionBackwardKeysOp::verify() {
   if (failed(verifyBackward(*this)))
     return failure();
@@ -309,6 +313,11 @@ LogicalResult KernelAttentionBackwardKeysOp::verify() {
 
 Cost KernelAttentionBackwardKeysOp::getCost(StepShape step) {
   return attendCost(*this, 2, 2, step);
+}
+
+StringRef AttendBackwardOp::getResultRows(unsigned index) {
+  return index > 0 && getKeySeq() ? getSeqRows(getKeySeq())
+                                  : getRowSymbolOf(getQuery());
 }
 
 LogicalResult AttendBackwardOp::verify() {

@@ -168,7 +168,8 @@ FailureOr<Gradients> AttendOp::buildBackward(OpBuilder &builder,
       builder, getLoc(), getQuery().getType(), kept(getKeys().getType()),
       getPrefix() ? Type() : kept(getValues().getType()), getQuery(),
       getKeys(), getValues(), getResult(), getLse(), gradients[0], getSeq(),
-      getEntries(), getHeadsAttr(), getScaleAttr(), getPrefixAttr());
+      getEntries(), createKeyView(builder, getLoc(), getSeq()), getHeadsAttr(),
+      getScaleAttr(), getPrefixAttr());
   Gradients result(backward->getResults());
   result.resize(getNumOperands());
   return result;

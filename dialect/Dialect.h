@@ -113,6 +113,9 @@ Value getGradientMemory(OpBuilder &builder, Value weight);
 
 /// Returns the symbol of the rows of sequences, or of a view of them.
 llvm::StringRef getSeqRows(Value seq);
+/// The sequences that have the rows of the keys that queries of `seq` see: of a
+/// view of a role another view, or the step; null where they are `seq`.
+Value createKeyView(OpBuilder &builder, Location loc, Value seq);
 
 /// Takes `count` columns of a matrix from `first` on.
 Value sliceColumns(OpBuilder &builder, Location loc, Value matrix,

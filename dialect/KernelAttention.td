@@ -89,7 +89,8 @@ def KernelAttentionBackwardQueryOp : Ds_KernelOp<"attention_backward_query", [
 }
 
 def KernelAttentionBackwardKeysOp : Ds_KernelOp<"attention_backward_keys", [
-    Pure, DeclareOpInterfaceMethods<KernelInterface>]> {
+    Pure, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol"]>]> {
   let summary = "Gradients of attention's keys and values";
   let description = [{
     dV = P^T dO and dK = dS^T q, P and dS as in
@@ -98,7 +99,9 @@ def KernelAttentionBackwardKeysOp : Ds_KernelOp<"attention_backward_keys", [
     gets no gradient. The sums run in f32 over the queries in order, the heads
     of a group in order within a token. With `prefix` there is one gradient, of
     the keys: dS^T q and, added to its first columns before both are rounded,
-    P^T dO. `entries` as in `ds.kernel.attention_backward_query`.
+    P^T dO. `entries` as in `ds.kernel.attention_backward_query`, `keys` as in
+    `ds.attend_backward`: its rows meet the queries of each of the sequence's
+    runs in order.
 
     ```mlir
     %dk, %dv = ds.kernel.attention_backward_keys @dkv %q, %k, %v, %lse, %delta, %dy, %s
@@ -112,14 +115,16 @@ def KernelAttentionBackwardKeysOp : Ds_KernelOp<"attention_backward_keys", [
                        Ds_StateType:$keys, Ds_StateType:$values,
                        Ds_Matrix:$lse, Ds_Matrix:$delta,
                        Ds_Matrix:$outputGradient, Ds_SeqType:$seq,
-                       Optional<Ds_PositionList>:$entries, I64Attr:$heads,
+                       Optional<Ds_PositionList>:$entries,
+                       Optional<Ds_SeqType>:$keySeq, I64Attr:$heads,
                        F64Attr:$scale, OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$keyGradient,
                       Optional<Ds_Matrix>:$valueGradient);
   let assemblyFormat = [{
     $sym_name $query `,` $keys `,` $values `,` $lse `,` $delta `,`
-    $outputGradient `,` $seq (`entries` $entries^)? `heads` $heads `scale`
-    $scale (`prefix` $prefix^)? attr-dict `:` functional-type(operands, results)
+    $outputGradient `,` $seq (`entries` $entries^)? (`keys` $keySeq^)? `heads`
+    $heads `scale` $scale (`prefix` $prefix^)? attr-dict `:`
+    functional-type(operands, results)
   }];
 }
 #endif

@@ -86,8 +86,6 @@ Cost KernelJoinHeadsOp::getCost(StepShape step) {
   return moveCost(*this, step.tokens);
 }
 
-StringRef KernelExpandKeysBackwardOp::getRowSymbol() { return "E"; }
-
 LogicalResult KernelExpandKeysBackwardOp::verify() {
   LatentHeadsAttr heads = getHeads();
   if (failed(verifyColumns(*this, "gradients of keys", getKeyGradient(),

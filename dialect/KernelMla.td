@@ -134,26 +134,23 @@ def KernelJoinHeadsOp : Ds_KernelOp<"join_heads", [Pure,
 }
 
 def KernelExpandKeysBackwardOp : Ds_KernelOp<"expand_keys_backward", [Pure,
-    DeclareOpInterfaceMethods<KernelInterface, ["getRowSymbol"]>]> {
+    DeclareOpInterfaceMethods<KernelInterface>]> {
   let summary = "The gradient of expanded rows from that of keys and values";
   let description = [{
     As `ds.expand_keys_backward`.
 
     ```mlir
-    %e = ds.view_seq %s expanded
-    %dkv, %dkr = ds.kernel.expand_keys_backward @back %dk, %dv, %s, %e
+    %dkv, %dkr = ds.kernel.expand_keys_backward @back %dk, %dv
         <count = 4, nope = 16, value = 16, rank = 32, rope = 16>
         : (tensor<?x128xbf16>, tensor<?x64xbf16>)
        -> (tensor<?x128xbf16>, tensor<?x16xbf16>)
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, Ds_Matrix:$keyGradient,
-                       Ds_Matrix:$valueGradient, Ds_SeqType:$seq,
-                       Ds_SeqType:$view, Ds_LatentHeadsAttr:$heads);
+                       Ds_Matrix:$valueGradient, Ds_LatentHeadsAttr:$heads);
   let results = (outs Ds_Matrix:$expandedGradient, Ds_Matrix:$sharedGradient);
   let assemblyFormat = [{
-    $sym_name $keyGradient `,` $valueGradient `,` $seq `,` $view $heads attr-dict
-    `:` `(` type($keyGradient) `,` type($valueGradient) `)` `->`
+    $sym_name $keyGradient `,` $valueGradient $heads attr-dict `:` `(` type($keyGradient) `,` type($valueGradient) `)` `->`
     `(` type($expandedGradient) `,` type($sharedGradient) `)`
   }];
 }

@@ -160,7 +160,6 @@ StringRef TakeRowsOp::getResultRows(unsigned) { return getSeqRows(getView()); }
 StringRef MergeRowsOp::getResultRows(unsigned) { return "T"; }
 StringRef ReadLatentsOp::getResultRows(unsigned) { return "E"; }
 StringRef ReadLatentsBackwardOp::getResultRows(unsigned) { return "T"; }
-StringRef ExpandKeysBackwardOp::getResultRows(unsigned) { return "E"; }
 
 //===----------------------------------------------------------------------===//
 // Derivatives
@@ -174,6 +173,13 @@ static Value getStep(Value view) {
 static Value createView(OpBuilder &builder, Location loc, Value seq,
                         SeqRows rows) {
   return ViewSeqOp::create(builder, loc, seq, rows);
+}
+
+Value ds::createKeyView(OpBuilder &builder, Location loc, Value seq) {
+  StringRef rows = getSeqRows(seq);
+  if (rows == "P")
+    return createView(builder, loc, getStep(seq), SeqRows::Expanded);
+  return rows == "G" ? getStep(seq) : Value();
 }
 
 FailureOr<Gradients> TakeRowsOp::buildBackward(OpBuilder &builder,
@@ -221,7 +227,7 @@ FailureOr<Gradients> ExpandKeysOp::buildBackward(OpBuilder &builder,
     return emitOpError() << "expects the loss to depend on keys and values";
   auto backward = ExpandKeysBackwardOp::create(
       builder, getLoc(), getExpanded().getType(), getKey().getType(),
-      gradients[0], gradients[1], getStep(getView()), getView(), getHeads());
+      gradients[0], gradients[1], getHeads());
   return Gradients{backward.getExpandedGradient(),
                    backward.getSharedGradient(), Value()};
 }

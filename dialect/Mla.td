@@ -173,28 +173,24 @@ def ExpandKeysOp : Ds_Op<"expand_keys", [Pure,
   let hasVerifier = 1;
 }
 
-def ExpandKeysBackwardOp : Ds_Op<"expand_keys_backward", [Pure,
-    DeclareOpInterfaceMethods<RowsInterface>]> {
+def ExpandKeysBackwardOp : Ds_Op<"expand_keys_backward", [Pure]> {
   let summary = "The gradient of expanded rows from that of keys and values";
   let description = [{
-    Gradients of keys and values are of prompt tokens' rows; those of expanded
-    positions of other tokens are zeros. The gradient of the rotated key is the
+    Row by row of the expanded positions. The gradient of the rotated key is the
     sum over the heads in order, in f32, rounded once.
 
     ```mlir
-    %e = ds.view_seq %s expanded
-    %dkv, %dkr = ds.expand_keys_backward %dk, %dv, %s, %e
+    %dkv, %dkr = ds.expand_keys_backward %dk, %dv
         <count = 4, nope = 16, value = 16, rank = 32, rope = 16>
         : (tensor<?x128xbf16>, tensor<?x64xbf16>)
        -> (tensor<?x128xbf16>, tensor<?x16xbf16>)
     ```
   }];
   let arguments = (ins Ds_Matrix:$keyGradient, Ds_Matrix:$valueGradient,
-                       Ds_SeqType:$seq, Ds_SeqType:$view,
                        Ds_LatentHeadsAttr:$heads);
   let results = (outs Ds_Matrix:$expandedGradient, Ds_Matrix:$sharedGradient);
   let assemblyFormat = [{
-    $keyGradient `,` $valueGradient `,` $seq `,` $view $heads attr-dict `:`
+    $keyGradient `,` $valueGradient $heads attr-dict `:`
     `(` type($keyGradient) `,` type($valueGradient) `)` `->`
     `(` type($expandedGradient) `,` type($sharedGradient) `)`
   }];

@@ -417,12 +417,15 @@ def ScatterRowsOp : Ds_Op<"scatter_rows", [Pure, AllTypesMatch<["input", "result
   let assemblyFormat = "$input `,` $seq attr-dict `:` type($result)";
 }
 
-def AttendBackwardOp : Ds_Op<"attend_backward", [Pure,
+def AttendBackwardOp : Ds_Op<"attend_backward", [Pure, AttrSizedOperandSegments,
+    DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Gradients of ds.attend";
   let description = [{
     Of the queries, and of the keys and values of the step's tokens, token by
-    token. `lse` is the forward's second result. With `prefix` there is one
+    token. Where the queries are those of a role, `keys` is a view that has the
+    rows of the keys instead: all of the step's sequences, or the expanded
+    positions. `lse` is the forward's second result. With `prefix` there is one
     gradient of what is kept, that of the keys.
     Dao et al., arXiv 2205.14135, algorithm 4.
 
@@ -437,13 +440,13 @@ def AttendBackwardOp : Ds_Op<"attend_backward", [Pure,
                        Ds_StateType:$values, Ds_Matrix:$output,
                        Ds_Matrix:$lse, Ds_Matrix:$outputGradient,
                        Ds_SeqType:$seq, Optional<Ds_PositionList>:$entries,
-                       I64Attr:$heads, F64Attr:$scale,
-                       OptionalAttr<I64Attr>:$prefix);
+                       Optional<Ds_SeqType>:$keySeq, I64Attr:$heads,
+                       F64Attr:$scale, OptionalAttr<I64Attr>:$prefix);
   let results = (outs Ds_Matrix:$queryGradient, Ds_Matrix:$keyGradient,
                       Optional<Ds_Matrix>:$valueGradient);
   let assemblyFormat = [{
     $query `,` $keys `,` $values `,` $output `,` $lse `,` $outputGradient `,`
-    $seq (`entries` $entries^)? `heads` $heads `scale` $scale
+    $seq (`entries` $entries^)? (`keys` $keySeq^)? `heads` $heads `scale` $scale
     (`prefix` $prefix^)? attr-dict `:` functional-type(operands, results)
   }];
   let hasVerifier = 1;

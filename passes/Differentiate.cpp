@@ -37,16 +37,6 @@ static void splitGated(GatedLinearOp op) {
   op.erase();
 }
 
-/// A training step has prompt tokens only: what generated ones would get is
-/// dead code.
-static void dropGenerated(MergeRowsOp op) {
-  OpBuilder builder(op);
-  Value result = MergeRowsOp::create(builder, op.getLoc(), op.getType(),
-                                     op.getPrompt(), Value(), op.getSeq());
-  op.replaceAllUsesWith(result);
-  op.erase();
-}
-
 /// Asks for the logarithm of the sum that the backward needs.
 static void keepLse(AttendOp op) {
   OpBuilder builder(op);
@@ -67,8 +57,6 @@ static void prepare(func::FuncOp function) {
   for (Operation *op : ops) {
     if (auto gated = dyn_cast<GatedLinearOp>(op))
       splitGated(gated);
-    else if (auto merge = dyn_cast<MergeRowsOp>(op); merge && merge.getPrompt())
-      dropGenerated(merge);
     else if (auto attend = dyn_cast<AttendOp>(op); attend && !attend.getLse())
       keepLse(attend);
   }

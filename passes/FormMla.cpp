@@ -55,7 +55,7 @@ struct FormExpandKeysBackward : OpRewritePattern<ExpandKeysBackwardOp> {
                                 PatternRewriter &rewriter) const override {
     rewriter.replaceOpWithNewOp<KernelExpandKeysBackwardOp>(
         op, op->getResultTypes(), "expand_keys_backward", op.getKeyGradient(),
-        op.getValueGradient(), op.getSeq(), op.getView(), op.getHeads());
+        op.getValueGradient(), op.getHeads());
     return success();
   }
 };

@@ -221,8 +221,8 @@ struct FormAttendBackward : OpRewritePattern<AttendBackwardOp> {
     auto keys = KernelAttentionBackwardKeysOp::create(
         rewriter, loc, TypeRange(op->getResultTypes()).drop_front(), "keys",
         op.getQuery(), op.getKeys(), op.getValues(), op.getLse(), delta,
-        op.getOutputGradient(), op.getSeq(), op.getEntries(), op.getHeads(),
-        op.getScale(), op.getPrefixAttr());
+        op.getOutputGradient(), op.getSeq(), op.getEntries(), op.getKeySeq(),
+        op.getHeads(), op.getScale(), op.getPrefixAttr());
     SmallVector<Value> results{query.getResult()};
     llvm::append_range(results, keys->getResults());
     rewriter.replaceOp(op, results);

@@ -76,7 +76,7 @@ int32_t ds_trainer_accumulate(ds_trainer *trainer,
       if (!from.mask)
         masks.emplace_back(from.count, 1);
       step.push_back({from.tokens, from.mask ? from.mask : masks.back().data(),
-                      from.count - 1});
+                      from.count - 1, from.generated});
       if (!batch_targets)
         batch.targets += step.back().targets();
       if (!batch_rows)

@@ -24,6 +24,7 @@ struct ds_seq {
   const int32_t *lengths;
   const int32_t *expanded_row;
   const int32_t *view_row;
+  const int32_t *runs;
 };
 }
 
@@ -42,7 +43,12 @@ struct StepItem {
   /// Whether the tokens were generated, and are no prompt: it decides between
   /// forms of attention whose arithmetic differs.
   bool generated = false;
+  /// Or, if it is given, those whose flag is not zero were.
+  const uint8_t *roles = nullptr;
 
+  bool isGenerated(int64_t token) const {
+    return roles ? roles[token] != 0 : generated;
+  }
   bool isWanted(int64_t token) const {
     return wanted ? wanted[token] != 0 : token >= firstOutput;
   }
@@ -96,13 +102,14 @@ private:
     };
     std::vector<int32_t> rows; ///< Of the step.
     std::vector<Run> runs;
-    Array toRows, position, sequence, begin, past, pages, tiles;
+    Array toRows, position, sequence, begin, past, pages, tiles, firstRuns;
   };
 
   void addViews(const std::vector<StepItem> &items, const StepLayout &layout);
   void findRoles(const std::vector<StepItem> &items);
   void addExpanded(const std::vector<StepItem> &items);
   void addRole(SeqView which, RoleRows &role, int64_t queryRows);
+  void addRuns(SeqView which, RoleRows &role);
   void addRows(const std::vector<StepItem> &items);
   void addPages(const std::vector<StepItem> &items);
   void addQueryTiles(const std::vector<StepItem> &items, int64_t queryRows);
@@ -116,7 +123,7 @@ private:
   std::vector<int32_t> expandedEnd, expandedBegin;
   Array expandedRow, viewRow;
   Array expandedPosition, expandedSequence, expandedFirst, expandedPast,
-      expandedRows, expandedPages, expandedLengths, statePages;
+      expandedPages, expandedLengths, statePages;
   Array ids, position, sequence, rowBegin, past, pages, outRows, queryTiles;
 };
 

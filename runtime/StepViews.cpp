@@ -26,18 +26,20 @@ void StepInput::findRoles(const std::vector<StepItem> &items) {
   view.view_row = toView;
   int32_t row = 0;
   for (size_t i = 0; i < items.size(); ++i) {
-    auto count = static_cast<int32_t>(items[i].count);
-    if (count == 0)
-      continue;
-    RoleRows &role = items[i].generated ? generated : prompt;
-    auto begin = static_cast<int32_t>(role.rows.size());
-    role.runs.push_back(
-        {static_cast<int32_t>(i), view.past[i], begin, count});
-    if (!items[i].generated)
-      expandedEnd[i] = view.past[i] + count;
-    for (int32_t j = 0; j < count; ++j, ++row) {
-      *toView++ = items[i].generated ? -1 - (begin + j) : begin + j;
+    RoleRows *last = nullptr;
+    for (int64_t j = 0; j < items[i].count; ++j, ++row) {
+      bool isGenerated = items[i].isGenerated(j);
+      RoleRows &role = isGenerated ? generated : prompt;
+      auto to = static_cast<int32_t>(role.rows.size());
+      int32_t position = view.past[i] + static_cast<int32_t>(j);
+      if (&role != last)
+        role.runs.push_back({static_cast<int32_t>(i), position, to, 0});
+      last = &role;
+      ++role.runs.back().count;
       role.rows.push_back(row);
+      *toView++ = isGenerated ? -1 - to : to;
+      if (!isGenerated)
+        expandedEnd[i] = position + 1;
     }
   }
 }
@@ -63,14 +65,13 @@ void StepInput::addExpanded(const std::vector<StepItem> &items) {
   dims[1] = static_cast<int64_t>(owners.size());
   int32_t *position = expandedPosition.reset(rowCount);
   int32_t *sequence = expandedSequence.reset(rowCount);
-  int32_t *rows = expandedRows.reset(rowCount);
   int32_t *first = expandedFirst.reset(owners.size() + 1);
   int32_t *past = expandedPast.reset(owners.size());
   int32_t *pages = expandedPages.reset(owners.size() * most);
   int32_t *kept = statePages.reset(owners.size() * most);
   int32_t *lengths = expandedLengths.reset(owners.size());
   to = {};
-  to.position = position, to.sequence = sequence, to.rows = rows;
+  to.position = position, to.sequence = sequence;
   to.row_begin = first, to.past = past, to.lengths = lengths;
   to.pages = pages, to.state_pages = kept, to.max_pages = most;
   for (size_t s = 0; s < owners.size(); ++s) {
@@ -81,9 +82,6 @@ void StepInput::addExpanded(const std::vector<StepItem> &items) {
     for (int32_t j = 0; j < own * page; ++j) {
       position[begin + j] = j;
       sequence[begin + j] = static_cast<int32_t>(s);
-      rows[begin + j] = j < end && j >= view.past[i]
-                            ? view.row_begin[i] + j - view.past[i]
-                            : -1;
     }
     for (int32_t j = 0; j < most; ++j) {
       pages[s * most + j] = j < own ? begin / page + j : 0;
@@ -149,6 +147,22 @@ void StepInput::addRole(SeqView which, RoleRows &role, int64_t queryRows) {
     }
   }
   begin[role.runs.size()] = static_cast<int32_t>(role.rows.size());
+  addRuns(which, role);
+}
+
+/// The runs of each sequence of the step, or of each expanded one.
+void StepInput::addRuns(SeqView which, RoleRows &role) {
+  int32_t *first = role.firstRuns.reset(expandedEnd.size() + 1);
+  sequences(which)->runs = first;
+  size_t run = 0;
+  for (size_t i = 0; i < expandedEnd.size(); ++i) {
+    if (which == SeqView::Generated || expandedEnd[i] > 0)
+      *first++ = static_cast<int32_t>(run);
+    while (run < role.runs.size() &&
+           role.runs[run].item == static_cast<int32_t>(i))
+      ++run;
+  }
+  *first = static_cast<int32_t>(run);
 }
 
 void StepInput::addViews(const std::vector<StepItem> &items,

@@ -41,12 +41,12 @@ BackwardEmitter::BackwardEmitter(KernelBuilder &b, const BackwardShape &shape,
 // Sequences
 //===----------------------------------------------------------------------===//
 
-Value BackwardEmitter::getSequenceRows(Value which) {
+Value BackwardEmitter::countRows(Value seq, Value which) {
   Value begin = b.at(b.seqField(seq, kSeqRowBegin), b.mul(which, 4));
   return b.sub(b.loadIndex(b.at(begin, 4)), b.loadIndex(begin));
 }
 
-Value BackwardEmitter::getPast(Value which) {
+Value BackwardEmitter::getPast(Value seq, Value which) {
   return b.loadIndex(b.at(b.seqField(seq, kSeqPast), b.mul(which, 4)));
 }
 
@@ -67,23 +67,23 @@ SequenceBlock BackwardEmitter::findBlock(Value index, Value sequences,
   return {found[0], found[1]};
 }
 
-void BackwardEmitter::enterSequence(Value which) {
-  sequence = which;
-  firstToken =
+BackwardEmitter::SequenceRows BackwardEmitter::getSequence(Value seq,
+                                                           Value which) {
+  Value first =
       b.loadIndex(b.at(b.seqField(seq, kSeqRowBegin), b.mul(which, 4)));
-  firstPosition = getPast(which);
-  end = b.add(firstPosition, getSequenceRows(which));
+  Value past = getPast(seq, which);
+  return {seq, which, first, past, b.add(past, countRows(seq, which))};
 }
 
 Value BackwardEmitter::getHeadPage(const StateLayout &layout, Value state,
                                    Value position) {
-  Value page = getPage(b, layout, seq, state, sequence, position);
+  Value page = getPage(b, layout, keySeq.seq, state, keySeq.number, position);
   return b.at(page, b.mul(keyHead, layout.headBytes()));
 }
 
 Value BackwardEmitter::getQueryIndex(Value row) {
-  Value token =
-      b.add(firstToken, b.sub(b.div(row, shape.group), firstPosition));
+  Value token = b.add(querySeq.firstRow, b.sub(b.div(row, shape.group),
+                                              querySeq.firstPosition));
   Value head = b.add(b.mul(keyHead, shape.group), b.rem(row, shape.group));
   return b.add(b.mul(token, shape.heads), head);
 }
@@ -95,9 +95,10 @@ Value BackwardEmitter::getQueryIndex(Value row) {
 /// The positions of the page at `position` that the row's token has among its
 /// entries, a bit for each. Entries ascend, with -1 after the last.
 Value BackwardEmitter::findSeen(Value row, Value position) {
-  Value token = b.sub(b.div(row, shape.group), firstPosition);
-  token = b.max(b.c(0), b.min(token, b.sub(b.sub(end, firstPosition), b.c(1))));
-  Value list = b.at(entries, b.mul(b.add(firstToken, token), shape.entries * 4));
+  Value token = b.sub(b.div(row, shape.group), querySeq.firstPosition);
+  Value last = b.sub(b.sub(querySeq.end, querySeq.firstPosition), b.c(1));
+  token = b.add(querySeq.firstRow, b.max(b.c(0), b.min(token, last)));
+  Value list = b.at(entries, b.mul(token, shape.entries * 4));
   auto get = [&](Value i) { return b.loadIndex(b.at(list, b.mul(i, 4))); };
   // The first entry that is not before the page.
   Value first = b.c(0);
@@ -111,8 +112,8 @@ Value BackwardEmitter::findSeen(Value row, Value position) {
                               b.less(before, position)));
     first = b.select(isBefore, next, first);
   }
-  Value last = b.min(b.c(shape.entries), b.add(first, kPagePositions));
-  return b.loop(first, last, 1, b.c(0),
+  Value stop = b.min(b.c(shape.entries), b.add(first, kPagePositions));
+  return b.loop(first, stop, 1, b.c(0),
                 [&](Value i, ValueRange carried) {
                   Value slot = b.sub(get(i), position);
                   Value isHere = arith::AndIOp::create(

@@ -48,6 +48,7 @@ struct BackwardShape {
   StateLayout keys, values;
   bool isPrefix;
   int64_t entries; ///< Most positions that a row sees, 0 where it is not said.
+  bool hasKeySeq = false; ///< Keys have sequences of their own.
   int64_t heads = 0, group = 0; ///< Query heads; of them to a key head.
   double scale = 0;
   Type queryElement, gradientElement;
@@ -103,19 +104,25 @@ protected:
   const BackwardShape &shape;
   Value args, scratch;
   Value query, keyState, valueState, lse, delta, gradient, seq, entries;
+  /// A sequence of the step, or of a view.
+  struct SequenceRows {
+    Value seq, number;
+    Value firstRow;      ///< Of the sequence's first token.
+    Value firstPosition; ///< Its position: how many were kept before.
+    Value end;           ///< Positions kept after the step.
+  };
   // Of the tile.
-  Value sequence, keyHead;
-  Value firstToken;    ///< Row in the step of the sequence's first token.
-  Value firstPosition; ///< Its position: how many were kept before.
-  Value end;           ///< Positions kept after the step.
+  Value keyHead;
+  SequenceRows querySeq; ///< Whose rows are packed.
+  SequenceRows keySeq;   ///< Whose pages are read.
 
   /// Finds the sequence of block `index`, where sequence b has `count(b)`.
   SequenceBlock findBlock(Value index, Value sequences,
                           function_ref<Value(Value)> count);
-  /// Loads what is known of sequence `which`.
-  void enterSequence(Value which);
-  Value getSequenceRows(Value which);
-  Value getPast(Value which);
+  /// Loads what is known of sequence `which` of `seq`.
+  SequenceRows getSequence(Value seq, Value which);
+  Value countRows(Value seq, Value which);
+  Value getPast(Value seq, Value which);
 
   Value inScratch(int64_t at) { return b.at(scratch, at); }
   /// The key head's part of the page at `position`.
@@ -137,7 +144,9 @@ protected:
     return b.mul(b.ceilDiv(rows, shape.rowBlock), shape.rowBlock);
   }
   /// The first result's number among the arguments.
-  int64_t firstResult() const { return shape.entries ? 8 : 7; }
+  int64_t firstResult() const {
+    return 7 + (shape.entries ? 1 : 0) + (shape.hasKeySeq ? 1 : 0);
+  }
   /// Notes which positions of the page rows [first, first + count) of the
   /// sequence have among their entries; calls `body` if any has one. Without
   /// entries it calls it always.

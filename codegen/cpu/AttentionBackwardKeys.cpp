@@ -2,7 +2,8 @@
 //
 // A tile is a page of a sequence and one key head. Rows come in chunks from
 // the first that sees the page to the sequence's last; P and dS of a chunk lie
-// in scratch with rows along k.
+// in scratch with rows along k. Where keys have sequences of their own, each
+// has runs of queries, one after the other.
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/AttentionBackward.h"
@@ -19,6 +20,7 @@ struct KeysShape : BackwardShape {
   KeysShape(KernelAttentionBackwardKeysOp op, const Isa &isa)
       : BackwardShape(op, isa, kChunkRows), keySumStride(keyVectors * 64 + 64),
         valueSumStride(valueVectors * 64 + 64) {
+    hasKeySeq = static_cast<bool>(op.getKeySeq());
     probabilityAt = place(rows * rowBytes());
     scoreAt = place(rows * rowBytes());
     keySumAt = place(kPagePositions * keySumStride);
@@ -45,16 +47,18 @@ public:
               Value scratch)
       : BackwardEmitter(b, shape, args, scratch), shape(shape),
         keyResult(b.arg(args, firstResult())),
-        valueResult(shape.isPrefix ? Value() : b.arg(args, firstResult() + 1)) {
-  }
+        valueResult(shape.isPrefix ? Value() : b.arg(args, firstResult() + 1)),
+        ofKeys(shape.hasKeySeq ? b.arg(args, firstResult() - 1) : seq) {}
 
   void emit(Value index, Value dims);
 
 private:
   const KeysShape &shape;
   Value keyResult, valueResult;
+  Value ofKeys; ///< The sequences of the keys.
 
   void emitPage(Value position);
+  void emitRun(Value position);
   void emitChunk(Value first, Value last, Value position);
   void emitRows(Value first, Value rows, Value last, Value position);
   void addPrefix();
@@ -82,14 +86,15 @@ void KeysEmitter::emit(Value index, Value dims) {
   keyHead = b.div(index, pages);
   SequenceBlock block =
       findBlock(b.rem(index, pages), b.dim(dims, kDimB), [&](Value which) {
-        Value past = getPast(which), rows = getSequenceRows(which);
+        Value past = getPast(ofKeys, which), rows = countRows(ofKeys, which);
         Value touched = b.sub(b.ceilDiv(b.add(past, rows), kPagePositions),
                               b.div(past, kPagePositions));
         return b.select(b.less(b.c(0), rows), touched, b.c(0));
       });
   b.ifThen(b.less(b.c(-1), block.sequence), [&] {
-    enterSequence(block.sequence);
-    Value page = b.add(b.div(firstPosition, kPagePositions), block.index);
+    querySeq = keySeq = getSequence(ofKeys, block.sequence);
+    Value page =
+        b.add(b.div(keySeq.firstPosition, kPagePositions), block.index);
     emitPage(b.mul(page, kPagePositions));
   });
 }
@@ -103,11 +108,15 @@ void KeysEmitter::emitPage(Value position) {
   };
   clear(shape.keySumAt, kPagePositions * shape.keySumStride);
   clear(shape.valueSumAt, kPagePositions * shape.valueSumStride);
-  // Even, so that rows pair up as they do in any other step.
-  Value begin = b.mul(b.max(position, firstPosition), shape.group);
-  Value last = b.mul(end, shape.group);
-  b.loop(b.mul(b.div(begin, 2), 2), last, shape.rows,
-         [&](Value first) { emitChunk(first, last, position); });
+  if (shape.hasKeySeq) {
+    Value runs = b.at(b.seqField(seq, kSeqRuns), b.mul(keySeq.number, 4));
+    b.loop(b.loadIndex(runs), b.loadIndex(b.at(runs, 4)), 1, [&](Value run) {
+      querySeq = getSequence(seq, run);
+      emitRun(position);
+    });
+  } else {
+    emitRun(position);
+  }
   if (shape.isPrefix)
     addPrefix();
   storeResults(keyResult, shape.keySumAt, shape.keySumStride, shape.keys,
@@ -115,6 +124,15 @@ void KeysEmitter::emitPage(Value position) {
   if (!shape.isPrefix)
     storeResults(valueResult, shape.valueSumAt, shape.valueSumStride,
                  shape.values, position);
+}
+
+/// The rows of `querySeq` that see the page.
+void KeysEmitter::emitRun(Value position) {
+  // Even, so that rows pair up as they do in any other step.
+  Value begin = b.mul(b.max(position, querySeq.firstPosition), shape.group);
+  Value last = b.mul(querySeq.end, shape.group);
+  b.loop(b.mul(b.div(begin, 2), 2), last, shape.rows,
+         [&](Value first) { emitChunk(first, last, position); });
 }
 
 /// Values are columns of the keys, and so is their gradient. Added once, so
@@ -222,10 +240,11 @@ void KeysEmitter::addProducts(Value rows, Value skipped, int64_t left,
 void KeysEmitter::storeResults(Value result, int64_t sumAt, int64_t sumStride,
                                const StateLayout &layout, Value position) {
   int64_t rowBytes = layout.dims * layout.size;
-  Value begin = b.max(position, firstPosition);
-  Value stop = b.min(b.add(position, kPagePositions), end);
+  Value begin = b.max(position, keySeq.firstPosition);
+  Value stop = b.min(b.add(position, kPagePositions), keySeq.end);
   b.loop(begin, stop, 1, [&](Value at) {
-    Value token = b.add(firstToken, b.sub(at, firstPosition));
+    Value token =
+        b.add(keySeq.firstRow, b.sub(at, keySeq.firstPosition));
     storeRow(b.at(inScratch(sumAt), b.mul(b.sub(at, position), sumStride)),
              b.at(result,
                   b.mul(b.add(b.mul(token, layout.heads), keyHead), rowBytes)),

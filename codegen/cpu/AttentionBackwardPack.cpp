@@ -54,7 +54,7 @@ void BackwardEmitter::packRows(Value first, Value count, Value last) {
     };
     Value isThere = arith::AndIOp::create(
         b.builder, b.loc,
-        b.less(b.c(-1), b.sub(at, b.mul(firstPosition, shape.group))),
+        b.less(b.c(-1), b.sub(at, b.mul(querySeq.firstPosition, shape.group))),
         b.less(at, last));
     b.ifThen(
         isThere,
@@ -237,7 +237,7 @@ void BackwardEmitter::copyKeys(Value position, int64_t at) {
   int64_t fromStep = layout.padded * 4;
   int64_t toStep = shape.keyVectors * shape.kVectorBytes;
   Value page = getHeadPage(layout, keyState, position);
-  Value there = b.min(b.c(kPagePositions), b.sub(end, position));
+  Value there = b.min(b.c(kPagePositions), b.sub(keySeq.end, position));
   b.loop(b.c(0), b.ceilDiv(there, together), 1, [&](Value step) {
     Value from = b.at(page, b.mul(step, fromStep));
     Value to = b.at(inScratch(at),
@@ -265,7 +265,7 @@ void BackwardEmitter::transposeKeys(Value position, int64_t at) {
   int64_t toStep = shape.keyVectors * shape.kVectorBytes;
   Value page = getHeadPage(layout, keyState, position);
   b.loop(b.c(0), b.c(kPageBlocks), 1, [&](Value block) {
-    Value mask = b.laneMask(b.sub(b.sub(end, position), b.mul(block, kLanes)));
+    Value mask = b.laneMask(b.sub(b.sub(keySeq.end, position), b.mul(block, kLanes)));
     b.loop(b.c(0), b.c(shape.keyVectors), 1, [&](Value vector) {
       Value from = b.at(page, b.add(b.mul(block, blockBytes),
                                     b.mul(vector, vectorLines * lineBytes)));

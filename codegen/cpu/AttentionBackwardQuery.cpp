@@ -83,17 +83,17 @@ void QueryEmitter::emit(Value index, Value dims) {
   keyHead = b.div(index, blocks);
   Value last = b.sub(blocks, b.add(b.rem(index, blocks), 1));
   SequenceBlock block = findBlock(last, b.dim(dims, kDimB), [&](Value which) {
-    return b.ceilDiv(getSequenceRows(which), shape.tokens);
+    return b.ceilDiv(countRows(seq, which), shape.tokens);
   });
   b.ifThen(b.less(b.c(-1), block.sequence), [&] {
-    enterSequence(block.sequence);
+    querySeq = keySeq = getSequence(seq, block.sequence);
     emitBlock(block.index);
   });
 }
 
 void QueryEmitter::emitBlock(Value block) {
-  Value begin = b.add(firstPosition, b.mul(block, shape.tokens));
-  Value stop = b.min(b.add(begin, shape.tokens), end);
+  Value begin = b.add(querySeq.firstPosition, b.mul(block, shape.tokens));
+  Value stop = b.min(b.add(begin, shape.tokens), querySeq.end);
   first = b.mul(begin, shape.group);
   last = b.mul(stop, shape.group);
   padded = padRows(b.sub(last, first));
@@ -152,7 +152,7 @@ void QueryEmitter::addProducts(Value begin, Value position) {
     b.loop(begin, padded, count, [&](Value row) {
       Value seen =
           b.add(b.div(b.add(first, b.add(row, count - 1)), shape.group), 1);
-      Value positions = b.max(b.c(0), b.min(b.sub(b.min(seen, end), position),
+      Value positions = b.max(b.c(0), b.min(b.sub(b.min(seen, keySeq.end), position),
                                             b.c(kPagePositions)));
       Product product;
       product.left =

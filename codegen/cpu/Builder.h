@@ -24,7 +24,7 @@ enum Dim { kDimT = 0, kDimB = 1, kDimR = 2, kDimQ = 3 };
 enum SeqField {
   kSeqIds, kSeqPosition, kSeqSequence, kSeqRowBegin, kSeqPast, kSeqPages,
   kSeqMaxPages, kSeqOutRows, kSeqQueryTiles, kSeqRows, kSeqStatePages,
-  kSeqLengths, kSeqExpandedRow, kSeqViewRow
+  kSeqLengths, kSeqExpandedRow, kSeqViewRow, kSeqRuns
 };
 
 class KernelBuilder {

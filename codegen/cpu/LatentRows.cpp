@@ -236,45 +236,30 @@ void ds::cpu::emitExpandKeysBackward(KernelExpandKeysBackwardOp op,
   int64_t stride = heads.getHeadRows(rows), keyRows = heads.getKeyRows(rows);
   int64_t keyColumns = heads.getNope() + heads.getRope();
   buildRows(op, module, isa, [&](KernelBuilder &b, Value args, Value row) {
-    Value expanded = rowAt(b, op.getExpandedGradient(), b.arg(args, 4), row);
-    Value shared = rowAt(b, op.getSharedGradient(), b.arg(args, 5), row);
-    copy(b, element, Value(), expanded, rows);
-    Value token = entry(b, b.arg(args, 3), kSeqRows, row);
-    // The row of the token among those of prompts, if it is one.
-    Value at = b.ifValues(
-                    isNegative(b, token), b.i64(),
-                    [&]() -> SmallVector<Value> { return {b.c(-1)}; },
-                    [&]() -> SmallVector<Value> {
-                      return {entry(b, b.arg(args, 2), kSeqViewRow, token)};
-                    })
-                   .front();
-    auto fill = [&] {
-      Value keys = rowAt(b, op.getKeyGradient(), b.arg(args, 0), at);
-      Value values = rowAt(b, op.getValueGradient(), b.arg(args, 1), at);
-      b.loop(b.c(0), b.c(count), 1, [&](Value head) {
-        Value to = b.at(expanded, b.mul(head, stride * size));
-        copy(b, element, b.at(keys, b.mul(head, keyColumns * size)), to,
-             heads.getNope());
-        copy(b, element, b.at(values, b.mul(head, heads.getValue() * size)),
-             b.at(to, keyRows * size), heads.getValue());
-      });
-      Value ropes = b.at(keys, heads.getNope() * size);
-      forColumns(b, heads.getRope(), [&](Value column, Value mask) {
-        Value offset = b.mul(column, size);
-        Value sum =
-            b.loop(b.c(0), b.c(count), 1, b.zero(),
-                   [&](Value head, ValueRange carried) {
-                     Value from = b.at(ropes, b.mul(head, keyColumns * size));
-                     Value value =
-                         b.loadF32(element, b.at(from, offset), mask);
-                     return SmallVector<Value>{b.addf(carried[0], value)};
-                   })
-                .front();
-        b.storeF32(sum, element, b.at(shared, offset), mask);
-      });
-    };
-    b.ifThen(
-        isNegative(b, at),
-        [&] { copy(b, element, Value(), shared, heads.getRope()); }, fill);
+    Value keys = rowAt(b, op.getKeyGradient(), b.arg(args, 0), row);
+    Value values = rowAt(b, op.getValueGradient(), b.arg(args, 1), row);
+    Value expanded = rowAt(b, op.getExpandedGradient(), b.arg(args, 2), row);
+    Value shared = rowAt(b, op.getSharedGradient(), b.arg(args, 3), row);
+    copy(b, element, Value(), expanded, rows); // Rows between the heads'.
+    b.loop(b.c(0), b.c(count), 1, [&](Value head) {
+      Value to = b.at(expanded, b.mul(head, stride * size));
+      copy(b, element, b.at(keys, b.mul(head, keyColumns * size)), to,
+           heads.getNope());
+      copy(b, element, b.at(values, b.mul(head, heads.getValue() * size)),
+           b.at(to, keyRows * size), heads.getValue());
+    });
+    Value ropes = b.at(keys, heads.getNope() * size);
+    forColumns(b, heads.getRope(), [&](Value column, Value mask) {
+      Value offset = b.mul(column, size);
+      Value sum =
+          b.loop(b.c(0), b.c(count), 1, b.zero(),
+                 [&](Value head, ValueRange carried) {
+                   Value from = b.at(ropes, b.mul(head, keyColumns * size));
+                   Value value = b.loadF32(element, b.at(from, offset), mask);
+                   return SmallVector<Value>{b.addf(carried[0], value)};
+                 })
+              .front();
+      b.storeF32(sum, element, b.at(shared, offset), mask);
+    });
   });
 }

@@ -376,8 +376,10 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
   for (const TrainSequence &sequence : sequences) {
     kept.emplace_back(*state);
     kept.back().reserve(sequence.rows);
-    items.push_back({&kept.back(), sequence.tokens, sequence.rows,
-                     sequence.rows, sequence.mask + 1});
+    StepItem item{&kept.back(), sequence.tokens, sequence.rows, sequence.rows,
+                  sequence.mask + 1};
+    item.roles = sequence.generated;
+    items.push_back(item);
   }
   input.build(items, manifest.step);
   std::vector<const void *> inputs;

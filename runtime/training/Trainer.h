@@ -20,11 +20,14 @@
 namespace ds::runtime {
 
 /// A sequence of a step: row i takes token i and is asked for token i + 1, if
-/// mask[i + 1] is not zero. `tokens` and `mask` have rows + 1 elements.
+/// mask[i + 1] is not zero. `tokens`, `mask` and `generated` have rows + 1
+/// elements. Tokens whose flag of `generated` is not zero were generated: latent
+/// attention computes them as serving did; null: none was.
 struct TrainSequence {
   const int32_t *tokens = nullptr;
   const uint8_t *mask = nullptr;
   int64_t rows = 0;
+  const uint8_t *generated = nullptr;
 
   int64_t targets() const;
 };

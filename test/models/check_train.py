@@ -5,11 +5,13 @@
     check_train.py resume   --dsrun=FILE --artifact=SO --checkpoint=DIR
     check_train.py learns   --dsrun=FILE --artifact=SO --checkpoint=CONFIG
 
-golden:   loss, log-probabilities and gradients of the packed batch, and what
-          three steps of AdamW make of the weights, in f32.
+golden:   loss, log-probabilities and gradients of the packed batch, whatever
+          tokens have the role of generated ones, and what three steps of AdamW
+          make of the weights, in f32.
 contract: log-probabilities that serving gives, decoding token by token, in
-          chunks or in a batch, equal those of a training step to the bit; the
-          tokens are drawn at temperature 1.
+          chunks or in a batch, equal those of a training step to the bit, as
+          prompts and as what was generated; the tokens are drawn at
+          temperature 1.
 learns:   a model of 10 M parameters, from random weights, on the text that ships
           with it: the loss falls from that of a uniform guess to that of
           knowing how often each token comes.
@@ -62,35 +64,65 @@ def expect(good, message):
         sys.exit("check_train.py: " + message)
 
 
-def check_golden(args, folder):
-    golden = Tensors(args.checkpoint / "golden.safetensors")
-    info = json.loads((args.checkpoint / "golden.json").read_text())["train"]
+def role_patterns(batch):
+    """Batches whose tokens have roles: all but the first generated, and turns
+    of random lengths."""
+    rng = random.Random(1)
+    yield {name: {"ids": ids, "generated": [0] + [1] * (len(ids) - 1)}
+           for name, ids in batch.items()}
+    mixed = {}
+    for name, ids in batch.items():
+        role, flags = rng.randrange(2), []
+        for _ in ids:
+            role ^= rng.random() < 0.1
+            flags.append(int(role))
+        mixed[name] = {"ids": ids, "generated": flags}
+    yield mixed
+
+
+def check_gradients(args, folder, golden, info, batch):
     ids = folder / "batch.json"
-    ids.write_text(json.dumps(packed_batch(golden)))
-    common = (args.artifact, f"--weights={args.checkpoint}", f"--ids={ids}")
-    run(args.dsrun, "grad", *common, f"--out={folder}/grads.safetensors")
+    ids.write_text(json.dumps(batch))
+    run(args.dsrun, "grad", args.artifact, f"--weights={args.checkpoint}",
+        f"--ids={ids}", f"--out={folder}/grads.safetensors")
     found = Tensors(folder / "grads.safetensors")
     loss = found.values("loss")[0]
     expected = info["losses"]["cross_entropy"]
     expect(abs(loss - expected) < 2e-6 * expected,
            f"loss {loss}, expected {expected}")
     names = [n for n in golden.header if n.startswith("grad.")]
+    worst = 0
     for name in names:
         expect(name in found and found.shape(name) == golden.shape(name),
                f"expects {name} of shape {golden.shape(name)}")
         far = distance(found.values(name), golden.values(name))
         expect(far < GRADIENT_LIMIT, f"{name} is {far:.2e} off")
+        worst = max(worst, far)
     # Experts that no token chose have a gradient of zero.
     extra = [n for n in found.header if n.startswith("grad.") and n not in names
              and any(found.values(n))]
     expect(not extra, f"unexpected {extra}")
+    print(f"gradients {worst:.2e}")
+
+
+def check_golden(args, folder):
+    golden = Tensors(args.checkpoint / "golden.safetensors")
+    info = json.loads((args.checkpoint / "golden.json").read_text())["train"]
+    batch = packed_batch(golden)
+    config = json.loads((args.checkpoint / "config.json").read_text())
+    if "kv_lora_rank" in config:
+        for roles in role_patterns(batch):
+            check_gradients(args, folder, golden, info, roles)
+    check_gradients(args, folder, golden, info, batch)
     if "mtp" in info["losses"]:
         return  # Its optimiser steps minimise another loss.
 
     settings = info["adamw"]["settings"]
-    text = run(args.dsrun, "train", *common, "--steps=3", "--schedule=constant",
-               "--decay-all", f"--lr={settings['lr']}", "--clip=1",
-               "--save-f32", f"--out={folder}/run")
+    text = run(args.dsrun, "train", args.artifact,
+               f"--weights={args.checkpoint}", f"--ids={folder}/batch.json",
+               "--steps=3", "--schedule=constant", "--decay-all",
+               f"--lr={settings['lr']}", "--clip=1", "--save-f32",
+               f"--out={folder}/run")
     expect(text == "", f"expects silence in a pipe, got {text}")
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
     for line, step in zip(map(json.loads, lines), info["adamw"]["steps"],
@@ -110,7 +142,7 @@ def check_golden(args, folder):
 
 def check_contract(args, folder):
     golden = json.loads((args.checkpoint / "golden.json").read_text())
-    sequences = {}
+    sequences, begins = {}, {}
     for i, (name, prompt) in enumerate(golden["prompts"].items()):
         start = prompt["ids"][:40]
         text = run(args.dsrun, "generate", args.artifact,
@@ -119,23 +151,45 @@ def check_contract(args, folder):
                    ",".join(map(str, start)))
         drawn = [int(word) for word in re.findall(r"\d+", text)]
         expect(len(drawn) > 0, f"no tokens drawn: {text}")
-        sequences[name] = start + drawn
-    ids = folder / "ids.json"
-    ids.write_text(json.dumps(sequences))
+        sequences[name], begins[name] = start + drawn, len(start)
+    drawn = {name: {"ids": ids, "generated": [int(i >= begins[name])
+                                              for i in range(len(ids))]}
+             for name, ids in sequences.items()}
+    check_equal(args, folder, sequences, sequences, [])
+    for name, ids in sequences.items():
+        check_equal(args, folder, {name: ids}, {name: drawn[name]},
+                    [f"--generated-from={begins[name]}"])
+    # Together as one by one.
+    whole = train_log_probs(args, folder, drawn)
+    parts = b"".join(train_log_probs(args, folder, {name: drawn[name]})
+                     for name in drawn)
+    expect(whole == parts, "log-probabilities depend on the batch")
+
+
+def train_log_probs(args, folder, batch):
+    ids = folder / "batch.json"
+    ids.write_text(json.dumps(batch))
     run(args.dsrun, "grad", args.artifact, f"--weights={args.checkpoint}",
         f"--ids={ids}", f"--out={folder}/train.safetensors")
-    trained = Tensors(folder / "train.safetensors").values("log_probs")
+    return Tensors(folder / "train.safetensors").values("log_probs").tobytes()
+
+
+def check_equal(args, folder, sequences, batch, roles):
+    """Compares what serving gives for sequences with a step on a batch."""
+    trained = train_log_probs(args, folder, batch)
+    ids = folder / "ids.json"
+    ids.write_text(json.dumps(sequences))
     for options in (["--chunk=1"], ["--chunk=7", "--batch"], ["--batch"],
                     ["--chunk=1", "--batch", "--permute-pages",
                      "--poison-free-pages"], ["--threads=1"]):
         out = folder / "served.safetensors"
         run(args.dsrun, "logits", args.artifact, f"--weights={args.checkpoint}",
-            f"--ids={ids}", f"--out={out}", "--log-probs", *options)
+            f"--ids={ids}", f"--out={out}", "--log-probs", *roles, *options)
         served = Tensors(out)
         flat = b"".join(served.values(name + ".log_probs").tobytes()
                         for name in sequences)
-        expect(flat == trained.tobytes(),
-               f"log-probabilities of {options} differ from training's")
+        expect(flat == trained,
+               f"log-probabilities of {roles + options} differ from training's")
 
 
 def check_learns(args, folder):

@@ -51,8 +51,8 @@ int ds::tool::runGrad(const Words &words) {
   line.group("Input and output");
   line.option(ids, "ids", "FILE",
               "sequences, a JSON object {\"name\": [token ids]}, or\n"
-              "{\"name\": {\"ids\": [..], \"mask\": [..]}}, 0 for tokens\n"
-              "that are no targets");
+              "{\"name\": {\"ids\": [..], \"mask\": [..], \"generated\": [..]}}:\n"
+              "0 for tokens that are no targets, 1 for generated ones");
   line.option(out, "out", "FILE",
               "result: \"loss\", \"log_probs\" of every token but the first of\n"
               "each sequence, \"grad.NAME\" of every tensor of the model,\n"

@@ -32,25 +32,25 @@ static bool readFlags(const Json &list, size_t count,
   return true;
 }
 
-/// Reads `object`, {"ids", "mask"}, and says what is wrong with it.
+/// Reads `object`, {"ids", "mask", "generated"}, and says what is wrong with it.
 static Status readSequence(const Json &object, Prompt &prompt,
                            const std::string &path) {
   for (const auto &[key, value] : object.items()) {
-    if (key == "ids")
-      continue;
-    if (key != "mask")
+    if (key != "ids" && key != "mask" && key != "generated")
       return failure("'", path, "': sequence '", prompt.name,
                               "' has a key '", key,
-                              "', expects ids and mask");
+                              "', expects ids, mask and generated");
   }
   if (!object.contains("ids") || !readIds(object["ids"], prompt.ids))
     return failure("expects ids of sequence '", prompt.name,
                             "' of '", path, "' to be a list of token ids");
-  if (object.contains("mask") &&
-      !readFlags(object["mask"], prompt.ids.size(), prompt.mask))
-    return failure("expects mask of sequence '", prompt.name,
-                            "' of '", path, "' to be ", prompt.ids.size(),
-                            " numbers 0 or 1, one for each token");
+  for (auto [key, flags] : {std::pair("mask", &prompt.mask),
+                            std::pair("generated", &prompt.generated)})
+    if (object.contains(key) &&
+        !readFlags(object[key], prompt.ids.size(), *flags))
+      return failure("expects ", key, " of sequence '", prompt.name, "' of '",
+                     path, "' to be ", prompt.ids.size(),
+                     " numbers 0 or 1, one for each token");
   return std::nullopt;
 }
 
@@ -65,7 +65,7 @@ static Result<std::vector<Prompt>> readObject(const std::string &path,
                    "' to be a JSON object {\"name\": [token ids]}");
   std::vector<Prompt> prompts;
   for (const auto &[name, list] : json.items()) {
-    Prompt prompt{name, {}, {}};
+    Prompt prompt{name, {}, {}, {}};
     if (sequences && list.is_object()) {
       if (Status error = readSequence(list, prompt, path))
         return *error;

@@ -116,7 +116,9 @@ PromptBatch::PromptBatch(const std::vector<Prompt> &prompts) {
     if (prompt.ids.size() < 2)
       continue;
     int64_t count = static_cast<int64_t>(prompt.ids.size()) - 1;
-    sequences.push_back({prompt.ids.data(), masks.back().data(), count});
+    sequences.push_back(
+        {prompt.ids.data(), masks.back().data(), count,
+         prompt.generated.empty() ? nullptr : prompt.generated.data()});
     size.targets += sequences.back().targets();
     size.sequences += 1;
     rows += count;

@@ -123,8 +123,6 @@ static void checkExpanded(Views &views) {
       for (int64_t p = 0; p < (end + 63) / 64 * 64; ++p, ++row) {
         EXPECT_EQ(view.position[row], p);
         EXPECT_EQ(view.sequence[row], owner);
-        EXPECT_EQ(view.rows[row],
-                  p < part.past || p >= end ? -1 : begin + p - part.past);
         int64_t at = owner * view.max_pages + p / 64;
         EXPECT_EQ(view.pages[at], row / 64);
         EXPECT_EQ(view.state_pages[at], views.page(i, p));
@@ -177,6 +175,92 @@ TEST(StepViews, RandomSteps) {
       part = {pick(0, 2) ? pick(0, 300) : 64 * pick(0, 4), pick(1, 150),
               pick(0, 1) == 1};
     checkViews(parts);
+  }
+}
+
+/// Views of a step whose tokens have roles of their own, told row by row.
+static void checkMixed(const std::vector<Part> &parts,
+                       const std::vector<std::vector<uint8_t>> &roles) {
+  Views views(parts);
+  for (size_t i = 0; i < parts.size(); ++i)
+    views.items[i].roles = roles[i].data();
+  StepLayout layout(16);
+  layout.hasRoles = true;
+  views.build(layout);
+  const ds_seq &step = views.of(SeqView::Step);
+  const ds_seq &expanded = views.of(SeqView::Expanded);
+  auto of = [&](bool generated) -> const ds_seq & {
+    return views.of(generated ? SeqView::Generated : SeqView::Prompt);
+  };
+  int64_t rows[2] = {0, 0}, runs[2] = {-1, -1}, sequences[2] = {0, 0};
+  int64_t row = 0, firstExpanded = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    int64_t end = 0;
+    for (int64_t j = 0; j < parts[i].count; ++j)
+      if (!roles[i][j])
+        end = parts[i].past + j + 1;
+    // Every sequence of the step has its generated runs, every expanded one
+    // those of prompts.
+    for (bool generated : {false, true})
+      if (generated || end)
+        EXPECT_EQ(of(generated).runs[sequences[generated]++],
+                  runs[generated] + 1);
+    for (int64_t j = 0; j < parts[i].count; ++j, ++row) {
+      bool generated = roles[i][j] != 0;
+      const ds_seq &view = of(generated);
+      int64_t at = rows[generated]++, position = parts[i].past + j;
+      if (j == 0 || generated != (roles[i][j - 1] != 0)) {
+        ++runs[generated];
+        EXPECT_EQ(view.row_begin[runs[generated]], at);
+        EXPECT_EQ(view.past[runs[generated]], position);
+      }
+      EXPECT_EQ(view.rows[at], row);
+      EXPECT_EQ(view.position[at], position);
+      EXPECT_EQ(view.sequence[at], runs[generated]);
+      EXPECT_EQ(step.view_row[row], generated ? -1 - at : at);
+      EXPECT_EQ(step.expanded_row[row],
+                position < end ? firstExpanded + position : -1);
+      int64_t page = runs[generated] * view.max_pages + position / 64;
+      EXPECT_EQ(view.pages[page], generated
+                                      ? views.page(i, position)
+                                      : (firstExpanded + position) / 64);
+    }
+    if (end) {
+      EXPECT_EQ(expanded.lengths[sequences[0] - 1], end);
+      firstExpanded += (end + 63) / 64 * 64;
+    }
+  }
+  for (bool generated : {false, true}) {
+    const int64_t *dims = views.dims(generated ? SeqView::Generated
+                                               : SeqView::Prompt);
+    EXPECT_EQ(dims[0], rows[generated]);
+    EXPECT_EQ(dims[1], runs[generated] + 1);
+    EXPECT_EQ(of(generated).row_begin[dims[1]], rows[generated]);
+    EXPECT_EQ(of(generated).runs[sequences[generated]], dims[1]);
+  }
+  EXPECT_EQ(views.dims(SeqView::Expanded)[0], firstExpanded);
+  EXPECT_EQ(views.dims(SeqView::Expanded)[1], sequences[0]);
+}
+
+TEST(StepViews, TokensOfASequenceHaveRolesOfTheirOwn) {
+  checkMixed({{3, 6}}, {{0, 0, 1, 1, 0, 1}});
+  checkMixed({{0, 3}, {64, 2}, {5, 2}}, {{1, 1, 1}, {0, 1}, {1, 0}});
+  std::mt19937 random(11);
+  for (int turn = 0; turn < 200 && !testing::Test::HasFailure(); ++turn) {
+    SCOPED_TRACE("turn " + std::to_string(turn));
+    std::vector<Part> parts(1 + random() % 6);
+    std::vector<std::vector<uint8_t>> roles;
+    for (Part &part : parts) {
+      part = {static_cast<int64_t>(random() % 200),
+              static_cast<int64_t>(1 + random() % 150)};
+      std::vector<uint8_t> &flags = roles.emplace_back();
+      auto role = static_cast<uint8_t>(random() % 2);
+      for (int64_t j = 0; j < part.count; ++j) {
+        role ^= static_cast<uint8_t>(random() % 20 == 0);
+        flags.push_back(role);
+      }
+    }
+    checkMixed(parts, roles);
   }
 }
 
