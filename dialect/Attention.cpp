@@ -1,5 +1,5 @@
 //===- Attention.cpp - Verifiers and costs of rope, append, attend --------===//
-#include "dialect/Dialect.h"
+#include "dialect/KernelSupport.h"
 
 using namespace ds;
 
@@ -140,16 +140,15 @@ LogicalResult AttendOp::verify() {
   return verifyStatistic(*this, "lse", getLse(), getHeads());
 }
 
-/// Pairs of a query head and a key that it sees. Queries of a step see `cached`
-/// keys, fewer within the step itself.
-static double countPairs(int64_t heads, StepShape step) {
-  double perSequence = static_cast<double>(step.tokens) / step.sequences;
-  double seen = static_cast<double>(step.cached) - (perSequence - 1) / 2;
-  return static_cast<double>(step.tokens * heads) * seen;
+/// Pairs of a query head and a key that it sees, at most `limit` each.
+static double countPairs(int64_t heads, StepShape step, int64_t limit) {
+  return static_cast<double>(step.tokens * heads) *
+         kernel::countSeen(step, limit);
 }
 
-static double stateBytes(StateType keys, StateType values, StepShape step) {
-  return static_cast<double>(step.sequences * step.cached) *
+static double stateBytes(StateType keys, StateType values, StepShape step,
+                         int64_t limit) {
+  return static_cast<double>(step.sequences * limit) *
          static_cast<double>(keys.getWidth() + values.getWidth()) *
          getElementBytes(keys.getElementType());
 }
@@ -171,16 +170,17 @@ template <typename Op>
 static Cost attendCost(Op op, int64_t keyProducts, int64_t valueProducts,
                        StepShape step) {
   StateType keys = op.getKeys().getType(), values = op.getValues().getType();
+  int64_t limit = step.cached;
   if (Value entries = op.getEntries())
-    step.cached = std::min<int64_t>(step.cached, columns(entries));
+    limit = std::min(limit, columns(entries));
   int64_t valueDims = values.getShape()[1];
-  double kept = stateBytes(keys, values, step);
+  double kept = stateBytes(keys, values, step, limit);
   if (op.getPrefix()) {
     valueDims = static_cast<int64_t>(*op.getPrefix());
     kept /= 2;
   }
   Cost cost;
-  cost.flops = 2.0 * countPairs(op.getHeads(), step) *
+  cost.flops = 2.0 * countPairs(op.getHeads(), step, limit) *
                static_cast<double>(keyProducts * keys.getShape()[1] +
                                    valueProducts * valueDims);
   cost.stateBytes = kept;

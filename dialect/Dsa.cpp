@@ -1,5 +1,5 @@
 //===- Dsa.cpp - Selection of tokens by an indexer ------------------------===//
-#include "dialect/Dialect.h"
+#include "dialect/KernelSupport.h"
 
 using namespace ds;
 
@@ -30,7 +30,7 @@ template <typename Op> static LogicalResult verifySelect(Op op) {
 template <typename Op> static Cost getSelectCost(Op op, StepShape step) {
   auto keys = cast<StateType>(op.getKeys().getType());
   Cost cost;
-  cost.flops = 2.0 * static_cast<double>(step.cached) *
+  cost.flops = 2.0 * kernel::countSeen(step, step.cached) *
                static_cast<double>(step.tokens * columnsOf(op.getQuery()));
   cost.stateBytes =
       static_cast<double>(step.sequences * step.cached * keys.getWidth()) *

@@ -159,6 +159,18 @@ int64_t kernel::countRows(StringRef symbol, StepShape step) {
   return factor * (rows == "R" ? step.rows : step.tokens);
 }
 
+double kernel::countSeen(StepShape step, int64_t limit) {
+  auto rows = static_cast<double>(step.tokens) / step.sequences;
+  auto last = static_cast<double>(step.cached);
+  double first = last - rows + 1, most = static_cast<double>(limit);
+  if (most >= last)
+    return (first + last) / 2;
+  if (most <= first)
+    return most;
+  double below = most - first; // Rows that see fewer than `limit`.
+  return (below * (first + most - 1) / 2 + (rows - below) * most) / rows;
+}
+
 LogicalResult kernel::verifyMatrices(Operation *op, StringRef name,
                                      Value value, int64_t rows, int64_t columns,
                                      Value routing) {

@@ -35,6 +35,10 @@ int64_t countRows(KernelInterface op, StepShape step);
 /// Rows that `symbol` stands for in a step whose tokens all have the same role.
 int64_t countRows(StringRef symbol, StepShape step);
 
+/// Positions that a token of the step sees on average, at most `limit` each:
+/// the tokens are the last of their sequences.
+double countSeen(StepShape step, int64_t limit);
+
 /// Checks that `value` has `columns` columns; `name` is what a message calls
 /// it.
 LogicalResult verifyColumns(Operation *op, StringRef name, Value value,

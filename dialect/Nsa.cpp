@@ -221,9 +221,9 @@ double Sparse::countSeen(StepShape step) const {
   else if (source == KeySource::Blocks)
     most = columnsOf(blocks) / headsOf(keys) * size;
   else
-    return static_cast<double>(step.cached) /
+    return kernel::countSeen(step, most) /
            static_cast<double>(keys.getStride());
-  return static_cast<double>(std::min(most, step.cached));
+  return kernel::countSeen(step, std::min(most, step.cached));
 }
 
 Cost Sparse::getCost(StepShape step, int64_t keyProducts,
@@ -324,10 +324,11 @@ LogicalResult SelectBlocksOp::verify() {
 Cost nsa::getSelectCost(Operation *op, Value query, StateType keys,
                         StepShape step) {
   Cost cost = getMoveCost(op, query, 0, step);
-  double entries = static_cast<double>(step.cached) /
-                   static_cast<double>(keys.getStride());
+  auto stride = static_cast<double>(keys.getStride());
+  double seen = kernel::countSeen(step, step.cached) / stride;
+  double entries = static_cast<double>(step.cached) / stride;
   cost.flops =
-      2.0 * entries * static_cast<double>(step.tokens * columnsOf(query));
+      2.0 * seen * static_cast<double>(step.tokens * columnsOf(query));
   cost.stateBytes = entries *
                     static_cast<double>(step.sequences * keys.getWidth() *
                                         getElementBytes(keys.getElementType()));

@@ -19,11 +19,14 @@ struct ManifestOptions {
 llvm::json::Value buildManifest(ModuleOp module, const MemoryPlan &plan,
                                 const ManifestOptions &options);
 
-/// Prints parameters, packed weights, state bytes per token and the arena.
+/// Prints parameters, those that a token uses, packed weights, state bytes per
+/// token and the arena.
 void printMemory(ModuleOp module, const MemoryPlan &plan,
                  llvm::raw_ostream &os);
 
-/// Prints FLOPs and bytes of every kernel for one token and for `tokens`.
+/// Prints what a token costs in FLOPs, generated, in a prompt and in training,
+/// and FLOPs and bytes of every kernel for one generated token and for a prompt
+/// of `tokens`.
 void printCost(ModuleOp module, const MemoryPlan &plan, int64_t tokens,
                llvm::raw_ostream &os);
 

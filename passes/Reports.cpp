@@ -1,6 +1,7 @@
-//===- Reports.cpp - Memory and cost as text ------------------------------===//
+//===- Reports.cpp - Parameters and memory as text ------------------------===//
 #include "passes/Differentiate.h"
 #include "passes/Manifest.h"
+#include "passes/WeightTools.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace ds;
@@ -13,12 +14,49 @@ static int64_t configNumber(ModuleOp module, StringRef name, int64_t missing) {
 
 static double mebibytes(double bytes) { return bytes / (1 << 20); }
 
-static int64_t countParameters(const MemoryPlan &plan) {
-  int64_t parameters = 0;
+namespace {
+/// Numbers of a model's parameters.
+struct Parameters {
+  int64_t all = 0;
+  int64_t active = 0;   ///< All but the experts that a token does not pick.
+  int64_t embedded = 0; ///< Those of `active` that only an embedding reads.
+};
+} // namespace
+
+/// Counts the matrices of `weight`, a stack, that one token picks.
+static int64_t countPicked(WeightOp weight, ArrayRef<GetWeightOp> readers) {
+  auto experts = static_cast<int64_t>(*weight.getStack());
+  int64_t picked = 0;
+  for (GetWeightOp reader : readers)
+    for (Operation *user : reader->getUsers())
+      for (Value operand : user->getOperands())
+        if (auto routing = dyn_cast<RoutingType>(operand.getType()))
+          picked = std::max(picked, routing.getPicks());
+  return picked > 0 ? std::min(picked, experts) : experts;
+}
+
+static bool isEmbedding(ArrayRef<GetWeightOp> readers) {
+  auto embeds = [](GetWeightOp reader) {
+    return llvm::all_of(reader->getUsers(), llvm::IsaPred<KernelEmbedOp>);
+  };
+  return !readers.empty() && llvm::all_of(readers, embeds);
+}
+
+static Parameters countParameters(ModuleOp module, const MemoryPlan &plan) {
+  Parameters parameters;
+  WeightTable table(module);
   for (WeightOp weight : plan.weights) {
     int64_t layers = weight.getLayers() ? (*weight.getLayers())[1] : 1;
-    parameters +=
+    int64_t elements =
         layers * cast<RankedTensorType>(weight.getType()).getNumElements();
+    ArrayRef<GetWeightOp> readers = table.getReaders(weight);
+    parameters.all += elements;
+    if (weight.getStack())
+      elements = elements / static_cast<int64_t>(*weight.getStack()) *
+                 countPicked(weight, readers);
+    parameters.active += elements;
+    if (isEmbedding(readers))
+      parameters.embedded += elements;
   }
   return parameters;
 }
@@ -39,10 +77,9 @@ static void printBuffers(const EntryPlan &plan, llvm::raw_ostream &os) {
      << "\nbuffer                   rows  bytes of a row layers      offset   "
         "live\n";
   for (const PlannedBuffer &buffer : plan.buffers) {
-    int64_t offset =
-        buffer.rows == BufferRows::Window
-            ? buffer.offset.constant
-            : buffer.offset.per[static_cast<size_t>(buffer.rows)];
+    int64_t offset = buffer.rows == BufferRows::Window
+                         ? buffer.offset.constant
+                         : buffer.offset.per[static_cast<size_t>(buffer.rows)];
     os << llvm::formatv("{0,-24} {1,4} {2,15} {3,6} {4,11}   {5}..{6}\n",
                         buffer.name, stringifyRows(buffer.rows),
                         buffer.rowBytes, buffer.layers, offset, buffer.first,
@@ -86,7 +123,11 @@ void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
   int64_t tokens = std::min<int64_t>(context, 512), batch = 4096;
   auto weights = static_cast<double>(plan.weightBytes());
   auto perToken = static_cast<double>(plan.stateBytesPerToken());
-  printCount(os, "parameters", countParameters(plan), "");
+  Parameters parameters = countParameters(module, plan);
+  printCount(os, "parameters", parameters.all, "");
+  printCount(os, "parameters, active", parameters.active, "");
+  printCount(os, "... without embedding",
+             parameters.active - parameters.embedded, "");
   printBytes(os, "weights, packed", weights);
   printCount(os, "state", plan.stateBytesPerToken(), "bytes per token");
   if (const EntryPlan *infer = plan.find(kInferEntry)) {
@@ -112,60 +153,4 @@ void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
   for (const EntryPlan &entry : plan.entries)
     if (!entry.buffers.empty())
       printBuffers(entry, os);
-}
-
-static void printLine(StringRef name, int64_t count, Cost cost,
-                      llvm::raw_ostream &os) {
-  os << llvm::formatv(
-      "{0,-24} {1,5} {2,10:F3} {3,12:F2} {4,12:F2} {5,10:F2}\n", name, count,
-      cost.flops / 1e9, mebibytes(cost.weightBytes),
-      mebibytes(cost.activationBytes), mebibytes(cost.stateBytes));
-}
-
-static Cost scale(Cost cost, double by) {
-  return {cost.flops * by, cost.weightBytes * by, cost.activationBytes * by,
-          cost.stateBytes * by};
-}
-
-static void accumulate(Cost &total, Cost cost) {
-  total.flops += cost.flops;
-  total.weightBytes += cost.weightBytes;
-  total.activationBytes += cost.activationBytes;
-  total.stateBytes += cost.stateBytes;
-}
-
-static void printProgram(ArrayRef<PlannedStep> program, int64_t count,
-                         StepShape step, Cost &total, llvm::raw_ostream &os) {
-  for (const PlannedStep &launch : program) {
-    if (!launch.kernel) {
-      // A window's rows are all rows, some at a time.
-      printProgram(launch.body, launch.window > 0 ? count : launch.layerCount,
-                   step, total, os);
-      continue;
-    }
-    Cost cost = scale(cast<CostInterface>(launch.kernel).getCost(step), count);
-    accumulate(total, cost);
-    printLine(cast<KernelInterface>(launch.kernel).getKernelName(), count, cost,
-              os);
-  }
-}
-
-void ds::printCost(ModuleOp module, const MemoryPlan &plan, int64_t tokens,
-                   llvm::raw_ostream &os) {
-  auto print = [&](StringRef name, StepShape step) {
-    const EntryPlan *entry = plan.find(name);
-    if (!entry)
-      return;
-    Cost total;
-    os << (name == kTrainEntry ? "training step of " : "step of ")
-       << step.tokens << (step.tokens == 1 ? " token\n" : " tokens\n");
-    os << "kernel                   count     GFLOP  weights MiB  activ. MiB"
-       << "  state MiB\n";
-    printProgram(entry->program, 1, step, total, os);
-    printLine("total", 1, total, os);
-    os << "\n";
-  };
-  print(kInferEntry, {1, 1, 1, 1});
-  print(kInferEntry, {tokens, 1, 1, tokens});
-  print(kTrainEntry, {tokens, 1, tokens, tokens});
 }

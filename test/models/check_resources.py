@@ -1,11 +1,14 @@
 """Checks time and memory against their bars.
 
     check_resources.py compile --dscc=FILE --folder=DIR
+    check_resources.py large --dscc=FILE --configs=DIR
     check_resources.py memory --dscc=FILE --dsrun=FILE --folder=DIR
                               --record=smollm2.json
     check_resources.py training --dscc=FILE --dsrun=FILE --folder=DIR
 
 compile  SmolLM2 in 3 s, the configurations of DeepSeek LLM 7B and 67B in 5 s
+large    DeepSeek-V3 in 10 s and V2-Lite in 5 s, in 4 GiB; the time is that of the
+         CPU, so that other work on the machine does not count
 memory   the peak of a run within 10 % of the plan of --emit=memory, and at most
          1.05 times weights and state plus 64 MiB
 training the same for steps of training, with all and with little kept
@@ -72,6 +75,22 @@ def check_compile(args, report, scratch):
         run(args.dscc, folder, "-o", scratch / "model.so")
         seconds = time.monotonic() - start
         report.expect(seconds < limit, f"{name}: compiled in {seconds:.2f} s")
+
+
+def check_large(args, report, scratch):
+    for name, limit in (("deepseek-v2-lite", 5.0), ("deepseek-v3", 10.0)):
+        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.monotonic()
+        run(args.dscc, pathlib.Path(args.configs) / name, "-o",
+            scratch / "model.so")
+        end = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall = time.monotonic() - start
+        cpu = (end.ru_utime + end.ru_stime) - (begin.ru_utime + begin.ru_stime)
+        # The peak is that of the largest process so far.
+        peak = end.ru_maxrss * 1024
+        report.expect(cpu < limit, f"{name}: {cpu:.2f} s of CPU, {wall:.2f} s")
+        report.expect(peak < 4096 * MIB,
+                      f"{name}: peak {peak / MIB:.0f} MiB")
 
 
 def planned_bytes(text, tokens):
@@ -148,16 +167,18 @@ def check_training(args, report, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("compile", "memory", "training"))
-    for name in ("dscc", "dsrun", "folder", "record"):
+    parser.add_argument("part", choices=("compile", "large", "memory", "training"))
+    for name in ("dscc", "dsrun", "folder", "record", "configs"):
         parser.add_argument(f"--{name}")
     args = parser.parse_args()
-    if not (pathlib.Path(args.folder) / "model.safetensors").exists():
+    if args.part != "large" and not (
+            pathlib.Path(args.folder) / "model.safetensors").exists():
         print(f"skipped: {args.folder} could not be made, see models.smollm2.folder")
         sys.exit(SKIPPED)
     report = Report()
     with tempfile.TemporaryDirectory() as scratch:
-        check = {"compile": check_compile, "memory": check_memory,
+        check = {"compile": check_compile, "large": check_large,
+                 "memory": check_memory,
                  "training": check_training}[args.part]
         check(args, report, pathlib.Path(scratch))
     report.finish()
