@@ -3,7 +3,9 @@
 #define DS_DIALECT_ATTENTION_TD
 include "dialect/Types.td"
 
-def RopeOp : Ds_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>,
+def RopeOp : Ds_Op<"rope", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure, AllTypesMatch<["input", "result"]>,
     DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "Rotates the heads of every token by its position";
   let description = [{
@@ -26,7 +28,9 @@ def RopeOp : Ds_Op<"rope", [Pure, AllTypesMatch<["input", "result"]>,
   let hasVerifier = 1;
 }
 
-def AppendOp : Ds_Op<"append", [AllTypesMatch<["state", "result"]>,
+def AppendOp : Ds_Op<"append", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    AllTypesMatch<["state", "result"]>,
     DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "Keeps one row for each token of the step";
   let description = [{
@@ -44,7 +48,9 @@ def AppendOp : Ds_Op<"append", [AllTypesMatch<["state", "result"]>,
   let hasVerifier = 1;
 }
 
-def AttendOp : Ds_Op<"attend", [Pure,
+def AttendOp : Ds_Op<"attend", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Causal attention of the step's tokens over kept keys and values";

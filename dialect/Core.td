@@ -3,7 +3,9 @@
 #define DS_DIALECT_CORE_TD
 include "dialect/Types.td"
 
-def EmbeddingOp : Ds_Op<"embedding", [Pure,
+def EmbeddingOp : Ds_Op<"embedding", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The embedding of every token of the step";
@@ -21,7 +23,9 @@ def EmbeddingOp : Ds_Op<"embedding", [Pure,
   let hasVerifier = 1;
 }
 
-def LinearOp : Ds_Op<"linear", [Pure, AttrSizedOperandSegments,
+def LinearOp : Ds_Op<"linear", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure, AttrSizedOperandSegments,
     DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
@@ -89,7 +93,9 @@ def GatedLinearOp : Ds_Op<"gated_linear", [Pure,
   let hasVerifier = 1;
 }
 
-def RmsNormOp : Ds_Op<"rms_norm", [Pure,
+def RmsNormOp : Ds_Op<"rms_norm", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g x / sqrt(mean(x^2) + eps)";
@@ -109,7 +115,9 @@ def RmsNormOp : Ds_Op<"rms_norm", [Pure,
   let hasVerifier = 1;
 }
 
-def LayerNormOp : Ds_Op<"layer_norm", [Pure,
+def LayerNormOp : Ds_Op<"layer_norm", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) + b";
   let description = [{
@@ -131,7 +139,9 @@ def LayerNormOp : Ds_Op<"layer_norm", [Pure,
   let hasVerifier = 1;
 }
 
-def SwigluOp : Ds_Op<"swiglu", [Pure, SameOperandsAndResultType,
+def SwigluOp : Ds_Op<"swiglu", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure, SameOperandsAndResultType,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "silu(gate) * up";
@@ -147,7 +157,9 @@ def SwigluOp : Ds_Op<"swiglu", [Pure, SameOperandsAndResultType,
   let assemblyFormat = "$gate `,` $up attr-dict `:` type($result)";
 }
 
-def SelectRowsOp : Ds_Op<"select_rows", [Pure, AllTypesMatch<["input", "result"]>,
+def SelectRowsOp : Ds_Op<"select_rows", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure, AllTypesMatch<["input", "result"]>,
     DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "The rows whose logits are asked for";

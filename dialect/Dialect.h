@@ -23,6 +23,8 @@ struct Cost {
   double activationBytes = 0; ///< Bytes of activations read and written.
   double stateBytes = 0;      ///< Bytes of state read and written.
 };
+class Meaning; // dialect/Meaning.h
+
 /// Returns the symbol of the rows of `op`'s matrix results: those of its first
 /// matrix operand, or those of its sequences where it has none.
 llvm::StringRef findRowSymbol(Operation *op);

@@ -8,7 +8,9 @@
 #define DS_DIALECT_DSA_TD
 include "dialect/Types.td"
 
-def SelectTokensOp : Ds_Op<"select_tokens", [Pure,
+def SelectTokensOp : Ds_Op<"select_tokens", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The positions that a token attends to";
   let description = [{

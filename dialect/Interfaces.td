@@ -16,6 +16,18 @@ def DecompositionInterface : OpInterface<"DecompositionInterface"> {
     (ins "::mlir::OpBuilder &":$builder)>];
 }
 
+def MeaningInterface : OpInterface<"MeaningInterface"> {
+  let cppNamespace = "::ds";
+  let description = [{
+    What an operation computes, in scalar loops without regard to speed. `dscc
+    --reference` makes its artifact of these, and `dsrun verify` compares what
+    other artifacts compute with it.
+  }];
+  let methods = [InterfaceMethod<
+    "Builds what becomes of one row of the results.", "void", "buildMeaning",
+    (ins "::ds::Meaning &":$meaning)>];
+}
+
 def CostInterface : OpInterface<"CostInterface"> {
   let cppNamespace = "::ds";
   let description = [{

@@ -25,7 +25,9 @@ def Ds_LatentHeadsAttr : Ds_Attr<"LatentHeads", "latent_heads"> {
   }];
 }
 
-def MlaAttendOp : Ds_Op<"mla_attend", [Pure,
+def MlaAttendOp : Ds_Op<"mla_attend", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Causal attention over kept latents";
   let description = [{

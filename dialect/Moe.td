@@ -10,7 +10,9 @@ def Ds_Picks : TensorRankOf<[I32], [2]>;
 // Routers
 //===----------------------------------------------------------------------===//
 
-def SoftmaxOp : Ds_Op<"softmax", [Pure, SameOperandsAndResultType,
+def SoftmaxOp : Ds_Op<"softmax", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure, SameOperandsAndResultType,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "exp(x - max x) / sum of exp(x - max x) over every row";
@@ -39,7 +41,9 @@ def SoftmaxBackwardOp : Ds_Op<"softmax_backward", [Pure,
   let assemblyFormat = "$output `,` $outputGradient attr-dict `:` type($result)";
 }
 
-def SigmoidOp : Ds_Op<"sigmoid", [Pure, SameOperandsAndResultType,
+def SigmoidOp : Ds_Op<"sigmoid", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure, SameOperandsAndResultType,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "1 / (1 + exp(-x))";
@@ -61,7 +65,9 @@ def Ds_GroupScore : I32EnumAttr<"GroupScore", "what a group of experts is worth"
   let cppNamespace = "::ds";
 }
 
-def TopKOp : Ds_Op<"top_k", [Pure,
+def TopKOp : Ds_Op<"top_k", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The experts of every token";
@@ -92,7 +98,9 @@ def TopKOp : Ds_Op<"top_k", [Pure,
   let hasVerifier = 1;
 }
 
-def PickOp : Ds_Op<"pick", [Pure,
+def PickOp : Ds_Op<"pick", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The weights of every token's experts";
@@ -142,7 +150,9 @@ def PickBackwardOp : Ds_Op<"pick_backward", [Pure,
 // Experts
 //===----------------------------------------------------------------------===//
 
-def RouteOp : Ds_Op<"route", [Pure,
+def RouteOp : Ds_Op<"route", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Sorts (token, slot) pairs by expert";
@@ -180,7 +190,9 @@ def DispatchOp : Ds_Op<"dispatch", [Pure,
   }];
 }
 
-def CombineOp : Ds_Op<"combine", [Pure,
+def CombineOp : Ds_Op<"combine", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {

@@ -11,7 +11,9 @@ include "dialect/Types.td"
 
 def Ds_BlockList : TensorRankOf<[I32], [2]>;
 
-def SiluOp : Ds_Op<"silu", [Pure, SameOperandsAndResultType,
+def SiluOp : Ds_Op<"silu", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure, SameOperandsAndResultType,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "x / (1 + exp(-x))";
@@ -46,7 +48,9 @@ def SiluBackwardOp : Ds_Op<"silu_backward", [Pure, SameOperandsAndResultType,
 // Compression
 //===----------------------------------------------------------------------===//
 
-def GatherBlocksOp : Ds_Op<"gather_blocks", [Pure,
+def GatherBlocksOp : Ds_Op<"gather_blocks", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<RowsInterface>,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
@@ -122,7 +126,9 @@ def AccumulatePositionsOp : Ds_Op<"accumulate_positions", [
   let hasVerifier = 1;
 }
 
-def AppendBlocksOp : Ds_Op<"append_blocks", [AllTypesMatch<["state", "result"]>,
+def AppendBlocksOp : Ds_Op<"append_blocks", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    AllTypesMatch<["state", "result"]>,
     DeclareOpInterfaceMethods<DifferentiableInterface>]> {
   let summary = "Keeps the entries that the step completes";
   let description = [{
@@ -157,7 +163,9 @@ def Ds_KeySource : I32EnumAttr<"KeySource", "which keys a query sees", [
   let cppNamespace = "::ds";
 }
 
-def SparseAttendOp : Ds_Op<"sparse_attend", [Pure,
+def SparseAttendOp : Ds_Op<"sparse_attend", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Attention over some of the kept keys and values";
@@ -224,7 +232,9 @@ def SparseAttendBackwardOp : Ds_Op<"sparse_attend_backward", [Pure,
   let hasVerifier = 1;
 }
 
-def SelectBlocksOp : Ds_Op<"select_blocks", [Pure,
+def SelectBlocksOp : Ds_Op<"select_blocks", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "The blocks of tokens that a query attends to";
   let description = [{
@@ -256,7 +266,9 @@ def SelectBlocksOp : Ds_Op<"select_blocks", [Pure,
   let hasVerifier = 1;
 }
 
-def MixBranchesOp : Ds_Op<"mix_branches", [Pure,
+def MixBranchesOp : Ds_Op<"mix_branches", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     AllTypesMatch<["first", "second", "third", "result"]>,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {

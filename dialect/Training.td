@@ -58,7 +58,8 @@ def GetGradientOp : Ds_Op<"get_gradient", [Pure,
   let assemblyFormat = "$weight attr-dict `:` type($result)";
 }
 
-def FillOp : Ds_Op<"fill", [Pure]> {
+def FillOp : Ds_Op<"fill", [Pure,
+    DeclareOpInterfaceMethods<MeaningInterface>]> {
   let summary = "One number for every row whose logits are asked for";
   let description = [{
     With `tokens`, for every token of the step.
@@ -385,7 +386,9 @@ def SwigluPairsBackwardOp : Ds_Op<"swiglu_pairs_backward", [Pure,
   let hasVerifier = 1;
 }
 
-def ConcatColumnsOp : Ds_Op<"concat_columns", [Pure,
+def ConcatColumnsOp : Ds_Op<"concat_columns", [
+    DeclareOpInterfaceMethods<MeaningInterface>,
+    Pure,
     DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "Matrices side by side";

@@ -8,6 +8,7 @@
 // share, and all are computed as generated ones are.
 //
 //===----------------------------------------------------------------------===//
+#include "dialect/ValueNames.h"
 #include "passes/Passes.h"
 #include "passes/WeightTools.h"
 
@@ -22,15 +23,12 @@ namespace {
 class Absorber {
 public:
   explicit Absorber(MlaAttendOp op)
-      : op(op), builder(op), loc(op.getLoc()), heads(op.getHeads()),
+      : op(op), builder(op), loc(getPlace(op.getLoc())), heads(op.getHeads()),
         element(op.getType().getElementType()) {}
 
   void run() {
-    Value result = op.getEntries()
-                       ? absorb(op.getQuery(), op.getSeq())
-                       : Value(MergeRowsOp::create(builder, loc, op.getType(),
-                                                   expand(), absorbGenerated(),
-                                                   op.getSeq()));
+    Value result = op.getEntries() ? absorb(op.getQuery(), op.getSeq())
+                                   : attendByRole();
     op.replaceAllUsesWith(result);
     op.erase();
   }
@@ -58,6 +56,11 @@ private:
   }
   Value expand();
   Value absorb(Value query, Value seq);
+  Value attendByRole() {
+    Value prompt = expand(), generated = absorbGenerated();
+    return MergeRowsOp::create(builder, op.getLoc(), op.getType(), prompt,
+                               generated, op.getSeq());
+  }
   Value absorbGenerated() {
     Value generated = view(SeqRows::Generated);
     return absorb(
@@ -95,7 +98,8 @@ Value Absorber::absorb(Value query, Value seq) {
   Value latent = attend(query, op.getLatents(), op.getLatents(), seq,
                         heads.getRank(),
                         builder.getI64IntegerAttr(heads.getRank()));
-  return AbsorbValueOp::create(builder, loc,
+  // Without roles, this is what the operation gives.
+  return AbsorbValueOp::create(builder, op.getEntries() ? op.getLoc() : loc,
                                rows(heads.getCount() * heads.getValue()),
                                latent, op.getProjection(), heads);
 }

@@ -1,4 +1,5 @@
 //===- FuseProjections.cpp - One product for projections of one input -----===//
+#include "dialect/ValueNames.h"
 #include "passes/Passes.h"
 #include "passes/WeightTools.h"
 #include "llvm/ADT/MapVector.h"
@@ -88,7 +89,7 @@ static void fuse(WeightTable &weights, ArrayRef<LinearOp> linears) {
     matrices.push_back(linear.getWeight());
     if (linear.getBias())
       biases.push_back(linear.getBias());
-    locs.push_back(linear.getLoc());
+    locs.push_back(getPlace(linear.getLoc()));
     columns += linear.getType().getDimSize(1);
   }
   LinearOp first = linears.front();

@@ -1,5 +1,6 @@
 //===- Manifest.cpp - What the artifact says about itself -----------------===//
 #include "passes/Manifest.h"
+#include "dialect/ValueNames.h"
 
 using namespace ds;
 namespace json = llvm::json;
@@ -223,8 +224,35 @@ static StringRef findGate(KernelPickOp pick) {
   return read ? read.getWeight() : StringRef();
 }
 
+/// Names the results of a kernel by the arguments that hold them: results that
+/// are no states follow the operands, a state lies where the operand does.
+static json::Array valuesJson(Operation *kernel) {
+  SmallVector<int64_t> states;
+  for (OpOperand &operand : kernel->getOpOperands())
+    if (isa<StateType>(operand.get().getType()))
+      states.push_back(operand.getOperandNumber());
+  int64_t next = kernel->getNumOperands();
+  auto nextState = states.begin();
+  json::Array values;
+  for (OpResult result : kernel->getResults()) {
+    bool isState = isa<StateType>(result.getType());
+    int64_t argument = isState ? *nextState++ : next++;
+    std::optional<ValueName> name = findValueName(result);
+    if (!name)
+      continue;
+    json::Object value{
+        {"arg", argument}, {"name", name->name}, {"at", name->place}};
+    if (auto routing = dyn_cast<RoutingType>(result.getType()))
+      value["routing"] =
+          json::Array{routing.getExperts(), routing.getPicks()};
+    values.push_back(std::move(value));
+  }
+  return values;
+}
+
+/// `names`: say which values the launches make.
 static json::Value programJson(ArrayRef<PlannedStep> program,
-                               KernelTable &kernels) {
+                               KernelTable &kernels, bool names) {
   json::Array steps;
   for (const PlannedStep &step : program) {
     json::Object object;
@@ -236,6 +264,11 @@ static json::Value programJson(ArrayRef<PlannedStep> program,
       object["args"] = std::move(args);
       if (step.rows > 0)
         object["rows"] = step.rows;
+      if (json::Array values; names) {
+        values = valuesJson(step.kernel);
+        if (!values.empty())
+          object["values"] = std::move(values);
+      }
       if (auto pick = dyn_cast<KernelPickOp>(step.kernel))
         if (auto it = kernels.weights.find(findGate(pick));
             it != kernels.weights.end())
@@ -249,7 +282,7 @@ static json::Value programJson(ArrayRef<PlannedStep> program,
         object["carry"] = step.carry;
       if (step.reverse)
         object["reverse"] = true;
-      object["program"] = programJson(step.body, kernels);
+      object["program"] = programJson(step.body, kernels, names);
     }
     steps.push_back(std::move(object));
   }
@@ -278,7 +311,8 @@ static json::Object entryJson(const EntryPlan &entry, KernelTable &kernels) {
       {"arena", bytesJson(arena)},
       {"buffers", std::move(buffers)},
       {"inputs", std::move(inputs)},
-      {"program", programJson(entry.program, kernels)}};
+      {"program",
+       programJson(entry.program, kernels, entry.name == kInferEntry)}};
   for (auto [name, id] : {std::make_pair("logits", entry.logits),
                           std::make_pair("hidden_final", entry.finalHidden),
                           std::make_pair("loss", entry.loss),

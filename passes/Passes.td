@@ -11,6 +11,18 @@ class Ds_Pass<string flag> : Pass<flag, "::mlir::ModuleOp"> {
 // simplify
 //===----------------------------------------------------------------------===//
 
+def NameValues : Ds_Pass<"ds-name-values"> {
+  let summary = "Gives every value of the graph a name";
+  let description = [{
+    Locations of operations that make activations, routings or versions of
+    states become names, "layer/ds.linear@12:3" for the line and column of the
+    text, the second at a place with "#2". Kernels made of such operations carry them, and
+    the manifest says which of its buffers and states hold what, so that `dsrun
+    verify` can compare two artifacts of one text.
+  }];
+  let statistics = [Statistic<"named", "named", "Operations named">];
+}
+
 def RemoveDeadWeights : Ds_Pass<"ds-remove-dead-weights"> {
   let summary = "Removes weights that nothing reads";
   let description = [{
@@ -179,6 +191,27 @@ def FormKernels : Ds_Pass<"ds-form-kernels"> {
     region. Angles of rope are computed once at the start of the entry and
     passed to the bodies as one more tensor after the sequences.
   }];
+}
+
+def FormReference : Ds_Pass<"ds-form-reference"> {
+  let summary = "Turns operations into kernels that are what they mean";
+  let description = [{
+    Every operation becomes a `ds.kernel.reference` that holds it; weights are
+    `raw`. It takes the place of `ds-assign-layouts` and `ds-form-kernels` in
+    `dscc --reference`, and nothing is fused before it.
+
+    ```mlir
+    %y = ds.swiglu %g, %u : tensor<?x176xbf16>
+    // becomes
+    %z = ds.kernel.reference @swiglu(%g, %u) rows "T"
+        : (tensor<?x176xbf16>, tensor<?x176xbf16>) -> tensor<?x176xbf16> {
+    ^bb0(%a: tensor<?x176xbf16>, %b: tensor<?x176xbf16>):
+      %s = ds.swiglu %a, %b : tensor<?x176xbf16>
+      ds.yield %s : tensor<?x176xbf16>
+    }
+    ```
+  }];
+  let statistics = [Statistic<"formed", "formed", "Kernels formed">];
 }
 
 def FuseEpilogues : Ds_Pass<"ds-fuse-epilogues"> {

@@ -34,10 +34,27 @@ static void addCleanup(OpPassManager &manager) {
   manager.addPass(createRemoveDeadWeights());
 }
 
+/// The phases of a reference artifact, some of which have nothing to do.
+static void addReferencePhase(OpPassManager &manager, Phase phase) {
+  if (phase == Phase::Simplify) {
+    manager.addPass(createNameValues());
+    manager.addPass(createDecomposeOps());
+    addCleanup(manager);
+  }
+  if (phase == Phase::Schedule) {
+    manager.addPass(createFormReference());
+    manager.addPass(createNameKernels());
+    manager.addPass(createPlanMemory());
+  }
+}
+
 void ds::addPhase(OpPassManager &manager, Phase phase,
                   const PhaseOptions &options) {
+  if (options.reference)
+    return addReferencePhase(manager, phase);
   switch (phase) {
   case Phase::Simplify:
+    manager.addPass(createNameValues());
     addCleanup(manager);
     return;
   case Phase::Numerics:
@@ -94,6 +111,10 @@ struct PhasesOptions : PassPipelineOptions<PhasesOptions> {
   Option<int64_t> keep{*this, "keep",
                        llvm::cl::desc("Bytes per token kept for a backward"),
                        llvm::cl::init(-1)};
+  Option<bool> reference{
+      *this, "reference",
+      llvm::cl::desc("Make kernels of what operations mean"),
+      llvm::cl::init(false)};
 };
 } // namespace
 
@@ -108,6 +129,7 @@ void ds::registerAllDsPasses() {
         if (!phase)
           llvm::report_fatal_error("no phase '" + Twine(options.to) + "'",
                                    /*gen_crash_diag=*/false);
-        buildPipeline(manager, *phase, options.dump, {options.keep});
+        buildPipeline(manager, *phase, options.dump,
+                      {options.keep, options.reference});
       });
 }

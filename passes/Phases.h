@@ -14,6 +14,9 @@ struct PhaseOptions {
   /// Bytes per token that a training step may keep for its backward; -1 keeps
   /// all that saves a product or attention.
   int64_t keptBytes = -1;
+  /// Make kernels of what operations mean, without fusion, in place of fast
+  /// ones.
+  bool reference = false;
 };
 
 struct PhaseInfo {

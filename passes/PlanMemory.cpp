@@ -1,5 +1,6 @@
 //===- PlanMemory.cpp - Where the tensors of a step live ------------------===//
 #include "passes/PlanMemory.h"
+#include "dialect/ValueNames.h"
 #include "passes/Passes.h"
 #include "passes/Planner.h"
 #include "passes/Regions.h"
@@ -180,9 +181,10 @@ static Value copyBefore(Operation *op, Value value) {
   std::string name = llvm::formatv(
       "elementwise_copy_{0}_{1}_{2}", getRowSymbolOf(value),
       type.getElementType().isF32() ? "f32" : "bf16", type.getDimSize(1));
-  auto copy = KernelElementwiseOp::create(builder, op->getLoc(), type, name,
+  Location loc = getPlace(op->getLoc());
+  auto copy = KernelElementwiseOp::create(builder, loc, type, name,
                                           ValueRange{value});
-  RegionBuilder region(copy.getBody(), type.getElementType(), op->getLoc());
+  RegionBuilder region(copy.getBody(), type.getElementType(), loc);
   region.yield(region.argument(0));
   return copy.getResult(0);
 }

@@ -205,6 +205,7 @@ Status Engine::runPiece(const std::vector<StepItem> &items) {
   for (const StepItem &item : items)
     item.sequence->reserve(item.count);
   input.build(items, manifest.step);
+  stepState = &items[0].sequence->statePool();
   Interpreter::Recorder recorder;
   if (recording)
     recorder = [&](size_t place, int64_t buffer) {

@@ -38,6 +38,16 @@ struct RouterRows {
   std::vector<float> weights; ///< [T, perToken], normalised and scaled.
 };
 
+/// A value of the model's graph for the rows of a step: an activation, what a
+/// state keeps of the step's tokens, or a routing, as one row.
+struct StepValue {
+  std::string name, place;  ///< Unique; "file.ds:12:3", or empty.
+  int64_t layer = -1;       ///< Of the model; -1 outside of layers.
+  int64_t rows = 0, columns = 0;
+  bool isInteger = false;
+  std::vector<float> values; ///< [rows, columns]; integers are exact.
+};
+
 /// Runs steps of one artifact with one set of weights. Artifact, weights and
 /// pool have to outlive it; one thread at a time may call it.
 class Engine {
@@ -78,6 +88,11 @@ public:
   /// recorded: one for each router of the model, in its order.
   const std::vector<RouterRows> &routing() const { return routerRows; }
 
+  /// Sets what is called with every value of the graph as soon as it is made.
+  /// If it returns true, `values` take the place of what was made.
+  using ValueWatcher = std::function<bool(StepValue &)>;
+  void watchValues(ValueWatcher called);
+
   /// Turns the measuring of launches on or off and forgets what was measured.
   void profile(bool on) { interpreter->profile(on); }
   const std::vector<LaunchTime> &launchTimes() const {
@@ -99,6 +114,7 @@ private:
   void describeRouters();
   void recordRouter(const RouterPlace &place);
   void keepLogits(bool copy);
+  void showValue(const ValuePlace &place, const ValueWatcher &called);
 
   const Manifest &manifest;
   const Entry &entry;
@@ -107,6 +123,7 @@ private:
   std::unique_ptr<Interpreter> interpreter;
   std::unique_ptr<Interpreter> logProbs; // If the artifact has the entry.
   StepInput input, rowInput;
+  const StatePool *stepState = nullptr; ///< Of the step at hand.
 
   bool recording = false, recordingRouting = false;
   std::vector<RouterRows> routerRows;

@@ -319,9 +319,18 @@ Status Interpreter::run(StepInput &stepInput, const StatePool *state,
       i = step.end - 1;
     } else if (isIn(step, part)) {
       runLaunch(step, input->dims());
+      if (watcher)
+        showValues(step);
     }
   }
   return std::nullopt;
+}
+
+/// Calls the watcher for each value that a launch has made.
+void Interpreter::showValues(const Step &step) const {
+  for (const ValueSpec &spec : step.statement->values)
+    watcher({&spec, step.statement->arguments[spec.argument], step.layer,
+             step.inLoop});
 }
 
 double Interpreter::sumPartials() const {

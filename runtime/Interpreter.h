@@ -34,6 +34,14 @@ struct RouterPlace {
   int64_t scores = 0, picks = 0, weights = 0; ///< Buffers.
 };
 
+/// A value of the model's graph, at the place where a launch has made it.
+struct ValuePlace {
+  const ValueSpec *spec = nullptr;
+  Argument argument;      ///< The buffer or state that holds it.
+  int64_t layer = -1;     ///< Of the model; -1 outside of layers.
+  int64_t inLoop = 0;     ///< Of the states and stacks of the loop.
+};
+
 /// Scratch memory of the threads of a pool; programs that do not run at the
 /// same time share it.
 class Scratch {
@@ -79,6 +87,8 @@ public:
   using Recorder = std::function<void(size_t place, int64_t buffer)>;
   /// Called after launches that weigh a router's choice.
   using RouterRecorder = std::function<void(const RouterPlace &)>;
+  /// Called after launches that make values with a name.
+  using ValueWatcher = std::function<void(const ValuePlace &)>;
 
   /// Runs the program for the rows of `input`. `state` may be null where no
   /// argument is one; `inputs` has an array of R values for each row input.
@@ -87,6 +97,9 @@ public:
              const std::vector<const void *> &inputs = {},
              Part part = Part::All, const Recorder &recorder = {},
              const RouterRecorder &routerRecorder = {});
+
+  /// Sets what is called for values, nothing if it is empty.
+  void watchValues(ValueWatcher called) { watcher = std::move(called); }
 
   /// Places where the activation can be recorded.
   size_t places() const { return placeCount; }
@@ -148,6 +161,7 @@ private:
   void runWindows(const Step &step, size_t index);
   void runLaunch(const Step &step, const int64_t *dims);
   bool isIn(const Step &step, Part part) const;
+  void showValues(const Step &step) const;
 
   const Artifact &artifact;
   const Manifest &manifest;
@@ -174,6 +188,7 @@ private:
   int64_t windowRow = 0; // The first row of R of the window.
   ds_seq windowView = {};
 
+  ValueWatcher watcher;
   bool profiling = false;
   std::vector<LaunchTime> times;
 };

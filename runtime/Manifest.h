@@ -176,6 +176,14 @@ struct Argument {
   int64_t order = 0;
 };
 
+/// A value of the model's graph that a launch makes, in the buffer or state of
+/// one of its arguments.
+struct ValueSpec {
+  int64_t argument = 0;
+  std::string name, place;            // Place: "file.ds:12:3", or empty.
+  int64_t experts = 0, picks = 0;     // Of a routing; else 0.
+};
+
 /// A launch; or a loop over layers, or over windows of rows R, around other
 /// statements.
 struct Statement {
@@ -187,6 +195,7 @@ struct Statement {
   // The weight of the router whose choice it weighs: its arguments are buffers
   // of scores, picks and weights.
   std::optional<int64_t> router;
+  std::vector<ValueSpec> values; // What it makes, as far as that has a name.
   // Of a loop over layers.
   LayerRange layers;
   bool reverse = false;

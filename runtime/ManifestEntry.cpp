@@ -85,7 +85,32 @@ private:
     });
     if (reader.has("router"))
       launch.router = readRouter(reader.at("router"), launch);
+    if (reader.has("values"))
+      reader.at("values").each([&](const Reader &item) {
+        launch.values.push_back(readValue(item, launch));
+      });
     return launch;
+  }
+
+  ValueSpec readValue(const Reader &reader, const Statement &launch) {
+    ValueSpec value;
+    value.argument = readIndex(reader.at("arg"), launch.arguments.size());
+    value.name = reader.at("name").string();
+    value.place = reader.at("at").string();
+    std::vector<int64_t> sizes;
+    if (reader.has("routing"))
+      reader.at("routing").each([&](const Reader &item) {
+        sizes.push_back(item.integer(1, 1 << 20));
+      });
+    if (sizes.size() == 2)
+      value.experts = sizes[0], value.picks = sizes[1];
+    if (reader.failed())
+      return value;
+    const Argument &argument = launch.arguments[value.argument];
+    bool isState = argument.kind == Argument::State;
+    if (inWindow || (argument.kind != Argument::Buffer && !isState))
+      reader.expects("be an argument in a buffer or state, outside of windows");
+    return value;
   }
 
   int64_t readRouter(const Reader &reader, const Statement &launch) {

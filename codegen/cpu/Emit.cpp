@@ -112,6 +112,7 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
       .Case([&](KernelExpandKeysBackwardOp k) {
         emitExpandKeysBackward(k, module, isa, limits);
       })
+      .Case([&](KernelReferenceOp k) { emitReference(k, module, isa, limits); })
       .Case([&](KernelAdamwOp k) { emitAdamw(k, module, isa, limits); })
       .Case([&](KernelSquareSumOp k) {
         emitSquareSum(k, module, isa, limits);

@@ -166,6 +166,10 @@ void emitJoinHeads(KernelJoinHeadsOp op, ModuleOp module, const Isa &isa,
 void emitExpandKeysBackward(KernelExpandKeysBackwardOp op, ModuleOp module,
                             const Isa &isa, KernelLimits &limits);
 
+// Reference.cpp.
+void emitReference(KernelReferenceOp op, ModuleOp module, const Isa &isa,
+                   KernelLimits &limits);
+
 /// Calls the generator of the kernel's family.
 void emitKernel(Operation *op, ModuleOp module, const Isa &isa,
                 KernelLimits &limits);

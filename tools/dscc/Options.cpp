@@ -58,6 +58,10 @@ struct Flags {
       cl::values(clEnumValN(Compute::Bf16, "bf16",
                             "bf16 products, f32 sums and residuals (default)"),
                  clEnumValN(Compute::F32, "f32", "f32 throughout"))};
+  cl::opt<bool> reference{
+      "reference", cl::cat(target),
+      cl::desc("make the artifact of what operations mean, in scalar loops: "
+               "slow, for 'dsrun verify' to compare others with")};
   cl::opt<std::string> cpu{
       "cpu", cl::cat(target), cl::init("native"), cl::value_desc("LIST"),
       cl::desc("variants to emit: native (default), all, or a list of avx2, "
@@ -104,7 +108,8 @@ Options ds::parseOptions(int argc, char **argv) {
       "  dscc smollm2/ -o smollm2.so\n"
       "  dscc models/llama.ds --config=smollm2/config.json -o m.so\n"
       "  dscc smollm2/ -o smollm2.so --entry=infer,train --objective=sft\n"
-      "  dscc smollm2/ --emit=kernels | less\n");
+      "  dscc smollm2/ --emit=kernels | less\n"
+      "  dscc smollm2/ --reference -o reference.so\n");
   Options options;
   options.model = flags.model;
   options.config = flags.config;
@@ -135,6 +140,12 @@ Options ds::parseOptions(int argc, char **argv) {
     std::exit(1);
   }
   options.keptBytes = flags.keptBytes;
+  options.reference = flags.reference;
+  if (options.reference && options.trains) {
+    llvm::errs() << "dscc: error: --reference serves only; leave out "
+                    "--entry=train\n";
+    std::exit(1);
+  }
   options.format = flags.format;
   options.inPlace = flags.inPlace;
   options.timing = flags.timing;

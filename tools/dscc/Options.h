@@ -26,6 +26,7 @@ struct Options {
   std::string objective = "lm"; ///< Its objective, by name or file.
   int64_t keptBytes = -1; ///< Kept for a backward, per token; -1: no limit.
   Compute compute = Compute::Bf16;
+  bool reference = false; ///< Kernels are what operations mean.
   Emit emit = Emit::Artifact;
   bool format = false;  ///< Print the .ds file canonically.
   bool inPlace = false; ///< ... or rewrite it.

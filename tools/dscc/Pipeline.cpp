@@ -25,6 +25,23 @@ static int fail(const llvm::Twine &message) {
   return 1;
 }
 
+/// Prints "file:line:column: error: ..", the place where the text says it.
+static LogicalResult printDiagnostic(Diagnostic &diagnostic) {
+  auto print = [](Diagnostic &each) {
+    static constexpr StringLiteral kinds[] = {"note", "warning", "error",
+                                              "remark"};
+    StringRef kind = kinds[static_cast<size_t>(each.getSeverity())];
+    if (auto place = each.getLocation()->findInstanceOf<FileLineColLoc>())
+      llvm::errs() << place.getFilename().getValue() << ":" << place.getLine()
+                   << ":" << place.getColumn() << ": ";
+    llvm::errs() << kind << ": " << each.str() << "\n";
+  };
+  print(diagnostic);
+  for (Diagnostic &note : diagnostic.getNotes())
+    print(note);
+  return success();
+}
+
 namespace {
 /// One run of the compiler.
 class Compilation {
@@ -215,7 +232,8 @@ int Compilation::runPhases(std::optional<Phase> stop) {
     return 1;
   for (const PhaseInfo &info : getPhases()) {
     PassManager manager(context.get());
-    addPhase(manager, info.phase, PhaseOptions{options.keptBytes});
+    addPhase(manager, info.phase,
+             PhaseOptions{options.keptBytes, options.reference});
     if (!runPasses(manager))
       return 1;
     if (!dump(std::to_string(static_cast<int>(info.phase) + 1) + "-" +
@@ -353,6 +371,7 @@ int Compilation::run() {
   registry.insert<DsDialect, arith::ArithDialect, func::FuncDialect,
                   math::MathDialect, tensor::TensorDialect>();
   context = std::make_unique<MLIRContext>(registry);
+  context->getDiagEngine().registerHandler(printDiagnostic);
   context->loadAllAvailableDialects();
   registerDsPasses();
   registerTransformsPasses();

@@ -20,6 +20,7 @@ int runLogits(const Words &words);
 int runGrad(const Words &words);
 int runTrain(const Words &words);
 int runPlot(const Words &words);
+int runVerify(const Words &words);
 
 } // namespace ds::tool
 

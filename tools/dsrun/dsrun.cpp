@@ -30,6 +30,7 @@ static const Command commands[] = {
     {"tokenize", "token ids of a text, and back", runTokenize},
     {"plot", "draw a curve of a training run", runPlot},
     {"bench", "measure prefill and decode", runBench},
+    {"verify", "compare with a reference, operation by operation", runVerify},
     {"inspect", "print what an artifact holds", runInspect},
 };
 

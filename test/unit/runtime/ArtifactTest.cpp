@@ -168,6 +168,12 @@ TEST(Artifact, WhoseManifestIsWrong) {
   expect("[{\"weight\": 0}, {\"seq\": true}", "[{\"weight\": 0}, {}",
          "expects entry.program[0].args[1] ({}) to have a key buffer, weight, "
          "state, seq, input, gradient, master, moment, hyper or partials");
+  expect("\"arg\": 1, \"name\": \"norm\"", "\"arg\": 2, \"name\": \"norm\"",
+         "expects entry.program[2].values[0].arg (2) to be an integer of 0 to 1");
+  expect("\"arg\": 2, \"name\": \"keys\"", "\"arg\": 1, \"name\": \"keys\"",
+         "expects entry.program[1].program[0].values[0] ({\"arg\":1,\"at\":"
+         "\"fake.ds:1:2\",\"name\":\"k...) to be an argument in a buffer or "
+         "state, outside of windows");
 }
 
 TEST(Cpu, BestVariantIsChosen) {

@@ -96,6 +96,52 @@ TEST(Engine, HiddenStatesAreRecordedInAnyPieces) {
   }
 }
 
+/// The activation after the last norm, rows of 12, and what two layers keep.
+TEST(Engine, ValuesAreWatchedAndReplaced) {
+  FakeSession session;
+  std::vector<int32_t> ids = randomIds(60, 9);
+  std::map<std::string, std::vector<StepValue>> seen;
+  session.engine->watchValues([&](StepValue &value) {
+    seen[value.name].push_back(value);
+    return false;
+  });
+  Sequence whole(*session.state);
+  LogitRows rows;
+  session.append(whole, ids, rows);
+  FakeResult expected = session.model.run(ids);
+  EXPECT_EQ(rows, expected.logits);
+  ASSERT_EQ(seen["norm"].size(), 1u);
+  EXPECT_EQ(seen["norm"][0].place, "fake.ds:3:4");
+  EXPECT_EQ(seen["norm"][0].layer, -1);
+  EXPECT_EQ(seen["norm"][0].rows, 60);
+  EXPECT_EQ(seen["norm"][0].columns, 12);
+  EXPECT_EQ(seen["norm"][0].values, expected.hidden.back());
+  ASSERT_EQ(seen["keys"].size(), 2u);
+  EXPECT_EQ(seen["keys"][1].layer, 1);
+  EXPECT_EQ(seen["keys"][1].rows, 60);
+  EXPECT_EQ(seen["keys"][0].values, expected.hidden[0]);
+
+  // Other rows take their place: token 0 is given the logits of token 7.
+  session.engine->watchValues([&](StepValue &value) {
+    if (value.name != "norm")
+      return false;
+    for (int i = 0; i < 12; ++i)
+      value.values[i] = seen["norm"][0].values[7 * 12 + i];
+    return true;
+  });
+  Sequence again(*session.state);
+  LogitRows changed;
+  session.append(again, ids, changed);
+  EXPECT_EQ(changed[0], expected.logits[7]);
+  EXPECT_EQ(changed[1], expected.logits[1]);
+
+  session.engine->watchValues({});
+  Sequence last(*session.state);
+  changed.clear();
+  session.append(last, ids, changed);
+  EXPECT_EQ(changed, expected.logits);
+}
+
 TEST(Engine, ForkedSequencesGoTheirOwnWays) {
   FakeSession session(1, 64, {}, /*adverse=*/true);
   std::vector<int32_t> prompt = randomIds(100, 8);
