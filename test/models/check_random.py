@@ -1,7 +1,7 @@
 """Compiles models of random shapes and compares them with their references.
 
     check_random.py --dscc=FILE --dsrun=FILE [--count=200] [--seed=1]
-                    [--only=N] [--keep=DIR]
+                    [--jobs=N] [--only=N [--keep=DIR]]
 
 Every configuration is of a random architecture: groups, experts, picks, heads,
 odd widths, any number of dense layers, with and without shared experts and
@@ -17,7 +17,9 @@ again, `--keep=DIR` leaves its files there.
 
 import argparse
 import array
+import concurrent.futures
 import json
+import os
 import pathlib
 import random
 import struct
@@ -281,28 +283,37 @@ def check_config(args, number, folder):
     return f"{config['model_type']} {compute}: {text.strip().splitlines()[-1]}"
 
 
+def try_config(args, number):
+    """Returns whether a configuration is as it should be, and what to say."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.keep or pathlib.Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return True, f"{number}: {check_config(args, number, folder)}"
+        except Failure as failure:
+            config = (folder / "config.json").read_text()
+            return False, (f"{number}: {failure}\n{config}\nagain with "
+                           f"--seed={args.seed} --only={number}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dscc", required=True)
     parser.add_argument("--dsrun", required=True)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--only", type=int)
     parser.add_argument("--keep", type=pathlib.Path)
     args = parser.parse_args()
+    if args.keep and args.only is None:
+        parser.error("--keep goes with --only")
     report = Report()
     start = time.monotonic()
     numbers = range(args.count) if args.only is None else [args.only]
-    for number in numbers:
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = args.keep or pathlib.Path(scratch)
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                report.expect(True, f"{number}: {check_config(args, number, folder)}")
-            except Failure as failure:
-                config = (folder / "config.json").read_text()
-                report.expect(False, f"{number}: {failure}\n{config}\nagain with "
-                              f"--seed={args.seed} --only={number}")
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for good, message in pool.map(lambda n: try_config(args, n), numbers):
+            report.expect(good, message)
     print(f"{len(numbers)} configurations in {time.monotonic() - start:.0f} s")
     report.finish()
 

@@ -21,7 +21,7 @@
 using namespace ds::tool;
 using namespace ds::runtime;
 
-// Errors are counted in greatest elements of a row. Of f32, sums in another
+// Errors are counted in what is large in a value. Of f32, sums in another
 // order; of bf16, a few roundings to 8 bits.
 static constexpr float toleranceF32 = 2e-5F, toleranceBf16 = 2e-2F;
 static constexpr size_t listedDrifts = 8;
@@ -37,9 +37,25 @@ struct VerifyOptions {
 
 /// How far a value is from what it should be.
 struct Distance {
-  double error = 0; ///< In greatest elements of the row; of integers, a share.
+  double error = 0; ///< By the size of the value; of integers, a share.
   int64_t row = 0, column = 0;
   float found = 0, expected = 0;
+};
+
+/// The root mean square of a value in all steps so far: in a row of few
+/// elements what is left of a sum may be as small as its roundings.
+class Size {
+public:
+  double add(const std::vector<float> &values) {
+    for (float value : values)
+      if (std::isfinite(value))
+        squares += double(value) * value;
+    count += static_cast<double>(values.size());
+    return std::sqrt(squares / std::max(count, 1.0));
+  }
+
+private:
+  double squares = 0, count = 0;
 };
 
 /// What was seen of a value, in all layers and steps.
@@ -80,6 +96,7 @@ private:
   std::set<Key> missing;         ///< Those that the reference has yet to make.
   std::vector<Record> records;   ///< In the order of the program.
   std::map<std::string, size_t> byName;
+  std::map<Key, Size> sizes;
   Status failed;
   int64_t values = 0, tokens = 0;
 };
@@ -104,16 +121,18 @@ static Distance measureIntegers(const StepValue &found,
   return distance;
 }
 
-/// The greatest difference of a row's elements over the row's greatest element.
-/// Infinities have to agree; a NaN is as far as can be.
-static Distance measure(const StepValue &found, const StepValue &expected) {
+/// The greatest difference of a row's elements over the row's greatest element,
+/// or `size` where that is more. Infinities have to agree; a NaN is as far as
+/// can be.
+static Distance measure(const StepValue &found, const StepValue &expected,
+                        double size) {
   if (expected.isInteger)
     return measureIntegers(found, expected);
   Distance distance;
   for (int64_t row = 0; row < expected.rows; ++row) {
     const float *a = found.values.data() + row * expected.columns;
     const float *b = expected.values.data() + row * expected.columns;
-    double most = 0;
+    double most = size;
     for (int64_t i = 0; i < expected.columns; ++i)
       if (std::isfinite(b[i]))
         most = std::max(most, std::abs(double(b[i])));
@@ -165,7 +184,8 @@ bool Verification::compare(StepValue &value, const std::string &what) {
                   ": compile both from one text and configuration");
     return false;
   }
-  note(value, measure(found, value), what);
+  double size = sizes[key].add(value.values);
+  note(value, measure(found, value, size), what);
   value.values = found.values;
   return true;
 }
@@ -308,7 +328,8 @@ static std::vector<Prompt> makePrompts(const ModelConfig &config) {
   std::vector<Prompt> prompts;
   for (int64_t length : {7, 150}) {
     length = std::min(length, config.positions);
-    Prompt prompt{"random-" + std::to_string(length), {}, {}};
+    Prompt prompt;
+    prompt.name = "random-" + std::to_string(length);
     for (int64_t i = 0; i < length; ++i)
       prompt.ids.push_back(
           static_cast<int32_t>(random() % uint64_t(config.vocabulary)));
@@ -336,8 +357,8 @@ int ds::tool::runVerify(const Words &words) {
               "generated ones, a step each (4)",
               /*minimum=*/0);
   line.option(options.tolerance, "tolerance", "X",
-              "difference, over the greatest element of the row, that is no\n"
-              "drift; default: 2e-5, with --compute=bf16 2e-2");
+              "difference, by the size of the value, that is no drift;\n"
+              "default: 2e-5, with --compute=bf16 2e-2");
   line.flag(options.list, "list", "print the error of every operation");
   Result<bool> parsed = line.parse(words);
   if (!parsed)
