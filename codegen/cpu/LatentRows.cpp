@@ -49,7 +49,9 @@ static void forColumns(KernelBuilder &b, int64_t columns,
 static void copy(KernelBuilder &b, Type element, Value from, Value to,
                  int64_t columns) {
   int64_t size = getElementBytes(element);
-  VectorType type = b.vec(element);
+  // Of integers: a zero of bf16 that lived across a branch would become f32,
+  // and a library call, where bf16 is no type of registers.
+  VectorType type = b.vec(b.builder.getIntegerType(8 * size));
   Value zeros = arith::ConstantOp::create(b.builder, b.loc,
                                           b.builder.getZeroAttr(type));
   forColumns(b, columns, [&](Value column, Value mask) {
