@@ -7,11 +7,7 @@ static int64_t columns(Value value) {
   return cast<RankedTensorType>(value.getType()).getDimSize(1);
 }
 
-static double bytes(Type type) {
-  auto tensor = cast<RankedTensorType>(type);
-  return static_cast<double>(tensor.getNumElements()) *
-         getElementBytes(tensor.getElementType());
-}
+static double bytes(Type type) { return getTensorBytes(type); }
 
 /// Bytes of `rows` rows of a matrix.
 static double rowBytes(Value value, int64_t rows) {
@@ -74,6 +70,8 @@ LogicalResult EmbeddingOp::verify() {
   if (table.getRank() != 2 || table.getDimSize(1) != columns(getResult()))
     return emitOpError() << "expects a table of " << columns(getResult())
                          << " columns, got " << table;
+  if (isa<Float8E4M3FNType>(table.getElementType()))
+    return emitOpError() << "expects a table of bf16 or f32, got " << table;
   return success();
 }
 

@@ -74,6 +74,17 @@ int64_t ds::getElementBytes(Type type) {
   return (type.getIntOrFloatBitWidth() + 7) / 8;
 }
 
+double ds::getTensorBytes(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  auto elements = static_cast<double>(tensor.getNumElements());
+  double bytes = elements * getElementBytes(tensor.getElementType());
+  if (!isa<Float8E4M3FNType>(tensor.getElementType()))
+    return bytes;
+  int64_t columns = tensor.getShape().back();
+  auto scales = static_cast<double>(llvm::divideCeil(columns, kScaleBlock));
+  return bytes + 4 * scales * elements / static_cast<double>(columns);
+}
+
 func::FuncOp ds::findEntry(ModuleOp module, StringRef name) {
   for (auto function : module.getOps<func::FuncOp>()) {
     auto entry = function->getAttrOfType<StringAttr>(kEntryAttr);

@@ -128,5 +128,12 @@ llvm::StringRef getRowSymbolOf(Value matrix);
 
 /// Returns bytes of one element of `type`.
 int64_t getElementBytes(Type type);
+
+/// Columns of an FP8 weight, and rows of its tensors, that share a scale.
+constexpr int64_t kScaleBlock = 128;
+
+/// Returns bytes of a tensor of static shape; of FP8 with a scale of each row
+/// for every kScaleBlock columns, as it is packed.
+double getTensorBytes(Type type);
 } // namespace ds
 #endif

@@ -6,6 +6,8 @@ using namespace ds::kernel;
 
 double kernel::valueBytes(Value value, int64_t rows) {
   RankedTensorType type = typeOf(value);
+  if (type.hasStaticShape())
+    return getTensorBytes(type);
   int64_t size = getElementBytes(type.getElementType());
   for (int64_t dim : type.getShape())
     size *= ShapedType::isDynamic(dim) ? rows : dim;
@@ -313,6 +315,9 @@ LogicalResult kernel::verifyColumns(Operation *op, StringRef name, Value value,
 LogicalResult KernelEmbedOp::verify() {
   if (getLayout() == WeightLayout::VectorF32)
     return emitOpError() << "expects a table that is raw or packed";
+  if (isa<Float8E4M3FNType>(typeOf(getTable()).getElementType()))
+    return emitOpError() << "expects a table of bf16 or f32, got "
+                         << getTable().getType();
   return success();
 }
 

@@ -51,6 +51,18 @@ LogicalResult WeightOp::verify() {
   if (getLayout() == WeightLayout::VectorF32 && type.getRank() != 1)
     return emitOpError() << "expects a vector for layout vector_f32, got "
                          << type;
+  bool isFp8 = isa<Float8E4M3FNType>(type.getElementType());
+  if (isFp8 && type.getRank() == 1)
+    return emitOpError() << "expects a weight of f8E4M3FN to be a matrix, got "
+                         << type;
+  if (isFp8 && getInit())
+    return emitOpError() << "expects a weight that is trained to be bf16 or "
+                         << "f32, got " << type;
+  if (getLayout() && isFp8 != (getLayout() == WeightLayout::PanelE4m3))
+    return emitOpError() << "expects layout panel_e4m3 for f8E4M3FN and for no "
+                         << "other type, got "
+                         << stringifyWeightLayout(*getLayout()) << " of "
+                         << type;
   if (getPaired() && (getRows().size() != 2 || getRows()[0] != getRows()[1]))
     return emitOpError() << "expects two labels of equal rows to be paired";
   return success();
@@ -88,7 +100,8 @@ RankedTensorType ds::getValueType(WeightOp weight) {
 RankedTensorType ds::getPackedType(WeightOp weight) {
   RankedTensorType type = getValueType(weight);
   std::optional<WeightLayout> layout = weight.getLayout();
-  if (!layout || *layout == WeightLayout::Raw)
+  if (!layout || *layout == WeightLayout::Raw ||
+      *layout == WeightLayout::PanelE4m3)
     return type;
   if (*layout == WeightLayout::PanelBf16)
     return type.clone(BFloat16Type::get(type.getContext()));

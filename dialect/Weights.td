@@ -7,13 +7,15 @@ def Ds_WeightLayout : I32EnumAttr<"WeightLayout", "how a weight lies in memory",
     I32EnumAttrCase<"Raw", 0, "raw">,
     I32EnumAttrCase<"VectorF32", 1, "vector_f32">,
     I32EnumAttrCase<"PanelBf16", 2, "panel_bf16">,
-    I32EnumAttrCase<"PanelF32", 3, "panel_f32">]> {
+    I32EnumAttrCase<"PanelF32", 3, "panel_f32">,
+    I32EnumAttrCase<"PanelE4m3", 4, "panel_e4m3">]> {
   let cppNamespace = "::ds";
   let description = [{
     `raw`: row-major as in the file. `vector_f32`: converted to f32.
     `panel_bf16`: [N/32][K/32][2][16][16][2], two tiles of 16 columns by 32
     k-values in pairs, zero-padded. `panel_f32`: [N/32][Kp][32], Kp = K padded
-    to 32.
+    to 32. `panel_e4m3`: bytes of FP8, and for every 128 k-values of 32 columns
+    a scale of each column (docs/artifact.md).
   }];
 }
 
@@ -51,6 +53,10 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
     of these many rows, as the heads of a projection do; packed, every group is
     padded to a multiple of 32 rows.
 
+    A weight of f8E4M3FN is FP8 with scales: beside the tensor of every label
+    stands another, `<label>_scale_inv`, an f32 [rows / 128, columns / 128],
+    rounded up, by which each 128 x 128 elements of that tensor are multiplied.
+
     In a module with a "train" entry, `init` says what the weight is filled with
     where no checkpoint gives it, `decay` that weight decay applies to it and
     `frozen` that training leaves it as it is. A router's bias that is frozen may
@@ -60,6 +66,9 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
     ds.weight @layer.mlp.down {labels = ["model.layers.{i}.mlp.down_proj.weight"],
                                rows = array<i64: 64>, layers = array<i64: 0, 30>}
         : tensor<64x176xbf16>
+    ds.weight @layer.mlp.up {labels = ["model.layers.{i}.mlp.up_proj.weight"],
+                             rows = array<i64: 176>, layers = array<i64: 0, 30>}
+        : tensor<176x64xf8E4M3FN>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrArrayAttr:$labels,

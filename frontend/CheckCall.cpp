@@ -55,14 +55,21 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
   return checkPart(call, *symbol->type.part, scope);
 }
 
-/// A function of one number of the configuration.
+/// A function of one number, or of a list of integers, of the configuration.
 DslType Checker::checkConstFunction(const CallExpr &call, Scope &scope) {
+  bool isLn = llvm::cast<NameExpr>(*call.callee).text == "ln";
+  StringRef wanted = isLn ? "number" : "list of integers";
   if (call.args.size() != 1 || call.args[0].name) {
-    diag.error(call.loc, "expects one number for '" + spell(*call.callee) + "'");
+    diag.error(call.loc,
+               "expects one " + wanted + " for '" + spell(*call.callee) + "'");
     return {};
   }
   const Expr &argument = *call.args[0].value;
   DslType type = checkExpr(argument, scope);
+  if (!isLn && type.kind == DslType::List && type.element == DslType::Int)
+    return DslType(DslType::Int);
+  if (!isLn)
+    return mismatch(argument, "a list of integers", type);
   return type.isNumber() ? DslType(DslType::Float)
                          : mismatch(argument, "a number", type);
 }

@@ -130,7 +130,7 @@ DslType Checker::checkArithmetic(const BinaryExpr &expr, const DslType &left,
 // Weights
 //===----------------------------------------------------------------------===//
 
-/// `init`, `decay`, `frozen` and `balance_rate`.
+/// `fp8`, `init`, `decay`, `frozen` and `balance_rate`.
 void Checker::checkOptions(const Weight &weight, Scope &scope) {
   llvm::StringSet<> given;
   for (const Argument &option : weight.options) {
@@ -143,12 +143,22 @@ void Checker::checkOptions(const Weight &weight, Scope &scope) {
       checkBool(*option.value, scope);
     else if (name == "balance_rate")
       checkRate(weight, *option.value, scope);
+    else if (name == "fp8")
+      checkFp8(weight, *option.value, scope);
     else
       diag.error(option.name.getLoc(),
                  "a weight has no option '" + name + "'" +
-                     suggest(name, {"init", "decay", "frozen",
-                                       "balance_rate"}));
+                     suggest(name, {"fp8", "init", "decay", "frozen",
+                                    "balance_rate"}));
   }
+}
+
+/// Blocks that have a scale are of matrices.
+void Checker::checkFp8(const Weight &weight, const Expr &value, Scope &scope) {
+  checkBool(value, scope);
+  if (weight.type.name.name == "f32" || weight.type.dims.size() < 2)
+    diag.error(weight.type.loc, "expects a weight that may be FP8 to be a "
+                                "matrix of the compute type");
 }
 
 /// A router's bias is a vector that gradients leave alone.

@@ -95,6 +95,8 @@ private:
   void checkInit(const ast::Expr &value, Scope &scope);
   void checkRate(const ast::Weight &weight, const ast::Expr &value,
                  Scope &scope);
+  void checkFp8(const ast::Weight &weight, const ast::Expr &value,
+                Scope &scope);
   void checkLoss(const ast::Fn &fn, const Signature &signature);
   DslType checkModelCall(const ast::CallExpr &call, llvm::StringRef name,
                          Scope &scope);

@@ -201,9 +201,11 @@ ConstValue Evaluator::eval(const Expr &expr, const ConstScope &scope) {
   return ConstValue();
 }
 
-bool ds::isConstFunction(StringRef name) { return name == "ln"; }
+bool ds::isConstFunction(StringRef name) {
+  return name == "ln" || name == "least" || name == "greatest";
+}
 
-/// ln(x).
+/// ln(x), and least and greatest of a list of integers.
 ConstValue Evaluator::evalCall(const CallExpr &expr, const ConstScope &scope) {
   auto *name = llvm::dyn_cast<NameExpr>(expr.callee.get());
   if (!name || !isConstFunction(name->text) || expr.args.size() != 1)
@@ -213,12 +215,28 @@ ConstValue Evaluator::evalCall(const CallExpr &expr, const ConstScope &scope) {
   if (value.isNull())
     return fail(argument, scope,
                 "expects '" + spell(argument) + "' not to be null");
+  if (name->text != "ln")
+    return evalExtreme(argument, scope, value, name->text == "greatest");
   if (!value.isNumber())
     return ConstValue();
   if (!(value.number > 0))
     return fail(argument, scope, "expects '" + spell(argument) +
                                      "' to be positive, got " + value.str());
   return ConstValue::of(std::log(value.number));
+}
+
+ConstValue Evaluator::evalExtreme(const Expr &argument, const ConstScope &scope,
+                                  const ConstValue &list, bool isMost) {
+  if (list.kind != ConstValue::List)
+    return ConstValue();
+  if (list.elements.empty())
+    return fail(argument, scope,
+                "expects '" + spell(argument) + "' not to be empty");
+  int64_t result = list.elements[0].integer;
+  for (const ConstValue &element : list.elements)
+    result = isMost ? std::max(result, element.integer)
+                    : std::min(result, element.integer);
+  return ConstValue::of(result);
 }
 
 ConstValue Evaluator::evalUnary(const UnaryExpr &expr,

@@ -86,6 +86,8 @@ public:
 
 private:
   ConstValue evalCall(const ast::CallExpr &expr, const ConstScope &scope);
+  ConstValue evalExtreme(const ast::Expr &argument, const ConstScope &scope,
+                         const ConstValue &list, bool isMost);
   ConstValue evalUnary(const ast::UnaryExpr &expr, const ConstScope &scope);
   ConstValue evalBinary(const ast::BinaryExpr &expr, const ConstScope &scope);
   ConstValue evalInts(const ast::BinaryExpr &expr, const ConstScope &scope,

@@ -209,6 +209,9 @@ static InitAttr getInit(mlir::Builder &builder, const Initialiser &init) {
 mlir::RankedTensorType
 Generator::getWeightType(const WeightInstance &weight) {
   mlir::Type element = weight.isF32 ? builder.getF32Type() : compute;
+  // What is trained is decoded when it is loaded.
+  if (weight.isFp8 && !objective)
+    element = builder.getType<mlir::Float8E4M3FNType>();
   return mlir::RankedTensorType::get(weight.dims, element);
 }
 

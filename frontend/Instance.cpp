@@ -250,7 +250,10 @@ bool Instantiator::addOptions(Instance &instance, WeightInstance &weight) {
         evaluator.evalBool(*option.value, instance.scope);
     if (!value)
       return false;
-    (option.name.name == "decay" ? weight.decay : weight.frozen) = *value;
+    StringRef name = option.name.name;
+    (name == "decay" ? weight.decay
+     : name == "fp8" ? weight.isFp8
+                     : weight.frozen) = *value;
   }
   return true;
 }

@@ -26,6 +26,7 @@ struct WeightInstance {
   std::vector<int64_t> rows;       ///< Of each label.
   int64_t stack = 0;  ///< Matrices, `{e}` in labels standing for their number.
   bool isF32 = false; ///< Kept in f32 in every mode.
+  bool isFp8 = false; ///< The checkpoint has it in FP8, with scales.
   Initialiser init;
   bool decay = false;  ///< Whether weight decay applies.
   bool frozen = false; ///< Whether training leaves it as it is.

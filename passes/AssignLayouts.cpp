@@ -13,7 +13,10 @@ using namespace ds;
 /// operand is not a weight's.
 static std::optional<WeightLayout> getWanted(OpOperand &use) {
   Operation *op = use.getOwner();
-  auto panel = [](Value input) {
+  auto panel = [&](Value input) {
+    auto weight = cast<RankedTensorType>(use.get().getType());
+    if (isa<Float8E4M3FNType>(weight.getElementType()))
+      return WeightLayout::PanelE4m3;
     return cast<RankedTensorType>(input.getType()).getElementType().isF32()
                ? WeightLayout::PanelF32
                : WeightLayout::PanelBf16;

@@ -56,9 +56,28 @@ static void form(Operation *op) {
   op->erase();
 }
 
+/// FP8 is decoded when it is loaded: what is multiplied is of the compute type.
+static void decodeWeights(ModuleOp module) {
+  auto compute = module->getAttrOfType<TypeAttr>(kComputeAttr);
+  Type element = compute ? compute.getValue()
+                         : BFloat16Type::get(module.getContext());
+  auto decode = [&](Type type) -> RankedTensorType {
+    auto tensor = cast<RankedTensorType>(type);
+    if (isa<Float8E4M3FNType>(tensor.getElementType()))
+      return tensor.clone(element);
+    return tensor;
+  };
+  for (WeightOp weight : module.getOps<WeightOp>())
+    weight.setType(decode(weight.getType()));
+  module.walk([&](GetWeightOp read) {
+    read.getResult().setType(decode(read.getType()));
+  });
+}
+
 namespace {
 struct FormReference : ds::impl::FormReferenceBase<FormReference> {
   void runOnOperation() override {
+    decodeWeights(getOperation());
     for (WeightOp weight : getOperation().getOps<WeightOp>())
       weight.setLayout(WeightLayout::Raw);
     SmallVector<Operation *> ops;

@@ -48,14 +48,14 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
   for (auto [label, rows] : llvm::zip(weight.getLabels(), weight.getRows()))
     parts.push_back(json::Object{{"label", cast<StringAttr>(label).getValue()},
                                  {"rows", rows}});
-  json::Object object{
-      {"id", id},
-      {"name", weight.getSymName()},
-      {"shape", json::Array(type.getShape())},
-      {"layout", stringifyWeightLayout(*weight.getLayout())},
-      {"element", elementName(getPackedType(weight).getElementType())},
-      {"paired", weight.getPaired()},
-      {"parts", std::move(parts)}};
+  json::Object object{{"id", id},
+                      {"name", weight.getSymName()},
+                      {"shape", json::Array(type.getShape())},
+                      {"layout", stringifyWeightLayout(*weight.getLayout())},
+                      {"paired", weight.getPaired()},
+                      {"parts", std::move(parts)}};
+  if (weight.getLayout() != WeightLayout::PanelE4m3)
+    object["element"] = elementName(getPackedType(weight).getElementType());
   if (weight.getLayers())
     object["layers"] = json::Array(*weight.getLayers());
   if (weight.getStack())

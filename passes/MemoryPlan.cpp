@@ -90,8 +90,11 @@ int64_t ds::getPackedBytes(WeightOp weight) {
   int64_t columns = type.getShape().back();
   if (weight.getLayout() == WeightLayout::Raw)
     return layers * getPackedRows(weight) * columns * size;
-  return layers * roundUp(getPackedRows(weight), 32) * roundUp(columns, 32) *
-         size;
+  int64_t rows = roundUp(getPackedRows(weight), 32);
+  int64_t row = roundUp(columns, 32) * size;
+  if (weight.getLayout() == WeightLayout::PanelE4m3)
+    row += llvm::divideCeil(columns, kScaleBlock) * 4;
+  return layers * rows * row;
 }
 
 int64_t ds::getTrainedRows(WeightOp weight) {

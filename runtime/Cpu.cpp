@@ -51,7 +51,8 @@ CpuFeatures CpuFeatures::ofHost() {
   cpu.avx512 = cpu.avx2 && zmm && bit(extended.ebx, 16) &&
                bit(extended.ebx, 17) && bit(extended.ebx, 28) &&
                bit(extended.ebx, 30) && bit(extended.ebx, 31);
-  cpu.avx512bf16 = cpu.avx512 && bit(more.eax, 5);
+  bool vbmi = bit(extended.ecx, 1);
+  cpu.avx512bf16 = cpu.avx512 && vbmi && bit(more.eax, 5);
   cpu.amx = cpu.avx512bf16 && tiles && bit(extended.edx, 22) &&
             bit(extended.edx, 24) && requestTiles();
   return cpu;

@@ -16,7 +16,7 @@ const char *ds::runtime::elementName(Element element) {
 
 const char *ds::runtime::layoutName(Layout layout) {
   static const char *const names[] = {"raw", "vector_f32", "panel_bf16",
-                                      "panel_f32"};
+                                      "panel_f32", "panel_e4m3"};
   return names[static_cast<int>(layout)];
 }
 
@@ -158,7 +158,8 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
       reader.at("layout").choice<Layout>({{"raw", Layout::Raw},
                                           {"vector_f32", Layout::VectorF32},
                                           {"panel_bf16", Layout::PanelBf16},
-                                          {"panel_f32", Layout::PanelF32}});
+                                          {"panel_f32", Layout::PanelF32},
+                                          {"panel_e4m3", Layout::PanelE4m3}});
   weight.element =
       reader.has("element") ? readElement(reader.at("element")) : compute;
   weight.paired = reader.has("paired") && reader.at("paired").boolean();

@@ -25,7 +25,7 @@ namespace ds::runtime {
 enum class Element { Bf16, F32 };
 
 /// How a weight lies in memory.
-enum class Layout { Raw, VectorF32, PanelBf16, PanelF32 };
+enum class Layout { Raw, VectorF32, PanelBf16, PanelF32, PanelE4m3 };
 
 /// How a state lies in memory.
 enum class View { Key, Value };

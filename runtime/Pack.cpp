@@ -5,7 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 #include "runtime/Pack.h"
+#include "runtime/BlockScales.h"
 
+#include <algorithm>
 #include <cstring>
 #include <emmintrin.h>
 
@@ -20,6 +22,8 @@ std::optional<Source> ds::runtime::parseSource(const std::string &dtype) {
     return Source::F16;
   if (dtype == "BF16")
     return Source::Bf16;
+  if (dtype == e4m3Type)
+    return Source::E4m3;
   return std::nullopt;
 }
 
@@ -140,6 +144,40 @@ void ds::runtime::packPanelF32(const float *rows, size_t stride, size_t columns,
       to[k * block + n] = rows[n * stride + k];
 }
 
+/// Packs a block of 32 x 32 codes to [8][2][64] bytes: 64 are two pairs of k of
+/// 16 columns, of which every 8 bytes are of one pair and 4 columns.
+static void packBlockE4m3(const uint8_t *rows, size_t stride, char *to) {
+  for (size_t pairs = 0; pairs < block / 4; ++pairs)
+    for (size_t n = 0; n < block; ++n) {
+      const uint8_t *from = rows + n * stride + 4 * pairs;
+      size_t column = n % 16;
+      char *out =
+          to + pairs * 128 + n / 16 * 64 + column / 4 * 16 + column % 4 * 2;
+      memcpy(out, from, 2);
+      memcpy(out + 8, from + 2, 2);
+    }
+}
+
+void ds::runtime::packPanelE4m3(const uint8_t *rows, size_t stride,
+                                const float *scales, size_t columns, char *to) {
+  size_t groups = countScales(columns);
+  for (size_t group = 0; group < groups; ++group) {
+    for (size_t n = 0; n < block; ++n, to += sizeof(float))
+      memcpy(to, scales + n * groups + group, sizeof(float));
+    size_t end = std::min(columns, size_t((group + 1) * scaleBlock));
+    for (size_t k = group * scaleBlock; k < end; k += block, to += 1024) {
+      if (k + block <= columns) {
+        packBlockE4m3(rows + k, stride, to);
+        continue;
+      }
+      uint8_t tail[block * block] = {};
+      for (size_t n = 0; n < block; ++n)
+        memcpy(tail + n * block, rows + n * stride + k, columns - k);
+      packBlockE4m3(tail, block, to);
+    }
+  }
+}
+
 /// Returns the rows of all groups, and of all padded groups.
 static std::pair<int64_t, int64_t> countGroups(const WeightSpec &weight) {
   int64_t rows = 0, padded = 0;
@@ -199,6 +237,8 @@ int64_t ds::runtime::packedBytes(const WeightSpec &weight) {
     return roundUp(rows, block) * columns * 2;
   case Layout::PanelF32:
     return roundUp(rows, block) * columns * 4;
+  case Layout::PanelE4m3:
+    return roundUp(rows, block) * (columns + countScales(weight.columns()) * 4);
   }
   return 0;
 }

@@ -14,15 +14,16 @@
 
 namespace ds::runtime {
 
-/// Element types that a weight may have in a checkpoint.
-enum class Source { F32, F16, Bf16 };
+/// Element types that a weight may have in a checkpoint. E4m3 is converted with
+/// scales only (BlockScales.h).
+enum class Source { F32, F16, Bf16, E4m3 };
 
 /// Returns the source type called `dtype`, if weights may have it.
 std::optional<Source> parseSource(const std::string &dtype);
 
 /// Returns the bytes of one element of `source`.
 inline int64_t sourceBytes(Source source) {
-  return source == Source::F32 ? 4 : 2;
+  return source == Source::F32 ? 4 : source == Source::E4m3 ? 1 : 2;
 }
 
 /// Converts `count` elements; to bf16 by rounding to nearest, ties to even.
@@ -36,6 +37,11 @@ void packPanelBf16(const uint16_t *rows, size_t stride, size_t columns,
 
 /// Packs 32 rows of `columns` f32 to a row of blocks of `panel_f32`: [K][32].
 void packPanelF32(const float *rows, size_t stride, size_t columns, float *to);
+
+/// Packs 32 rows of `columns` codes, `stride` apart, with `scales`, one for
+/// every 128 columns of each, to a row of blocks of `panel_e4m3`.
+void packPanelE4m3(const uint8_t *rows, size_t stride, const float *scales,
+                   size_t columns, char *to);
 
 /// Where a packed row comes from: a row of a part, or nowhere (`part` < 0).
 struct PackedRow {

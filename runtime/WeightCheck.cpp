@@ -1,4 +1,5 @@
 //===- WeightCheck.cpp - Does a checkpoint fit an artifact ----------------===//
+#include "runtime/BlockScales.h"
 #include "runtime/Pack.h"
 #include "runtime/Weights.h"
 
@@ -32,24 +33,57 @@ struct WeightChecker {
   std::set<std::string> used;
   std::vector<std::string> problems;
 
-  void check(const std::string &name, const std::vector<int64_t> &shape) {
+  /// Returns the tensor `name`, if there is one of this shape.
+  const Tensor *find(const std::string &name, const std::vector<int64_t> &shape,
+                     const std::string &note = "") {
+    auto found = checkpoint.tensors().find(name);
+    if (found == checkpoint.tensors().end()) {
+      problems.push_back(join("missing tensor '", name, "' of shape ",
+                              shapeText(shape), note));
+      return nullptr;
+    }
+    const Tensor &tensor = found->second;
+    if (tensor.shape == shape)
+      return &tensor;
+    problems.push_back(join("expects tensor '", name, "' of shape ",
+                            shapeText(shape), note, ", found ",
+                            shapeText(tensor.shape)));
+    return nullptr;
+  }
+
+  /// Checks a tensor of a weight that is packed from FP8, or from any type.
+  void check(const std::string &name, const std::vector<int64_t> &shape,
+             bool isFp8) {
     if (!used.insert(name).second)
       return;
     auto found = checkpoint.tensors().find(name);
-    if (found == checkpoint.tensors().end()) {
-      problems.push_back(
-          join("missing tensor '", name, "' of shape ", shapeText(shape)));
+    if (found != checkpoint.tensors().end() && found->second.dtype == e4m3Type)
+      used.insert(scaleName(name));
+    const Tensor *tensor = find(name, shape);
+    if (found == checkpoint.tensors().end())
       return;
-    }
-    const Tensor &tensor = found->second;
-    if (tensor.shape != shape)
-      problems.push_back(join("expects tensor '", name, "' of shape ",
-                              shapeText(shape), ", found ",
-                              shapeText(tensor.shape)));
-    if (!parseSource(tensor.dtype))
+    const std::string &dtype = found->second.dtype;
+    bool decodes = dtype == e4m3Type && shape.size() == 2;
+    if (isFp8 && !decodes)
+      problems.push_back(join("expects tensor '", name, "' of type ", e4m3Type,
+                              ", as config.json says that weights are FP8, "
+                              "found ",
+                              dtype));
+    else if (!isFp8 && !decodes && (!parseSource(dtype) || dtype == e4m3Type))
       problems.push_back(join("expects tensor '", name,
-                              "' of type BF16, F16 or F32, found ",
-                              tensor.dtype));
+                              "' of type BF16, F16 or F32, found ", dtype));
+    else if (tensor && decodes)
+      checkScales(name, shape);
+  }
+
+  void checkScales(const std::string &name, const std::vector<int64_t> &shape) {
+    std::string scales = scaleName(name);
+    const Tensor *tensor =
+        find(scales, {countScales(shape[0]), countScales(shape[1])},
+             join(", the scales of '", name, "'"));
+    if (tensor && tensor->dtype != "F32")
+      problems.push_back(join("expects tensor '", scales,
+                              "' of type F32, found ", tensor->dtype));
   }
 
   void checkUnused(const std::vector<std::string> &ignored) {
@@ -73,7 +107,8 @@ Status ds::runtime::checkWeights(const Manifest &manifest,
     for (int64_t matrix = 0; matrix < weight.matrixCount(); ++matrix)
       for (size_t part = 0; part < weight.parts.size(); ++part)
         checker.check(weight.nameOf(part, matrix),
-                      partShape(weight, weight.parts[part]));
+                      partShape(weight, weight.parts[part]),
+                      weight.layout == Layout::PanelE4m3);
   checker.checkUnused(manifest.ignored);
   if (checker.problems.empty())
     return std::nullopt;

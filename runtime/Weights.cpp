@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "runtime/Weights.h"
+#include "runtime/BlockScales.h"
 #include "runtime/Pack.h"
 
 #include <algorithm>
@@ -39,6 +40,8 @@ private:
   struct Scratch {
     std::vector<char> source;
     std::vector<char> rows;
+    std::vector<float> run;    // Scales of the source rows of a run,
+    std::vector<float> scales; // and of `rows`, where these are codes.
   };
 
   const Tensor &tensor(const WeightSpec &weight, int64_t part,
@@ -48,10 +51,10 @@ private:
   Status allocate();
   void addUnits(int64_t index);
   Status packUnit(const Unit &unit, Scratch &scratch);
-  Status readRows(const Unit &unit, int64_t begin, int64_t end, bool toBf16,
+  Status readRows(const Unit &unit, int64_t begin, int64_t end, Source type,
                   Scratch &scratch);
   Status readRun(const WeightSpec &weight, int64_t matrix, PackedRow source,
-                 int64_t count, bool toBf16, Scratch &scratch, char *to);
+                 int64_t count, Source type, Scratch &scratch, char *to);
   void advance(int64_t bytes);
 
   const Manifest &manifest;
@@ -153,37 +156,69 @@ void WeightLoader::addUnits(int64_t index) {
     }
 }
 
-/// Reads `count` rows of a part from `source` on to `to`, converted.
+/// Returns the type of the rows that are packed.
+static Source packedType(const WeightSpec &weight) {
+  if (weight.layout == Layout::PanelE4m3)
+    return Source::E4m3;
+  bool toBf16 =
+      weight.layout == Layout::PanelBf16 ||
+      (weight.layout == Layout::Raw && weight.element == Element::Bf16);
+  return toBf16 ? Source::Bf16 : Source::F32;
+}
+
+/// Converts `count` rows of `columns` elements; `scales` are those of rows of
+/// codes.
+static void convertRows(Source from, const char *rows,
+                        const std::vector<float> &scales, int64_t count,
+                        int64_t columns, Source to, char *out) {
+  auto *bf16 = reinterpret_cast<uint16_t *>(out);
+  auto *f32 = reinterpret_cast<float *>(out);
+  auto *codes = reinterpret_cast<const uint8_t *>(rows);
+  if (from == Source::E4m3 && to == Source::Bf16)
+    decodeE4m3(codes, scales.data(), count, columns, bf16);
+  else if (from == Source::E4m3)
+    decodeE4m3(codes, scales.data(), count, columns, f32);
+  else if (to == Source::Bf16)
+    convertToBf16(from, rows, count * columns, bf16);
+  else
+    convertToF32(from, rows, count * columns, f32);
+}
+
+/// Reads `count` rows of a part from `source` on to `to`, converted to `type`;
+/// of codes, the scales to `scratch.run`.
 Status WeightLoader::readRun(const WeightSpec &weight, int64_t matrix,
-                             PackedRow source, int64_t count, bool toBf16,
+                             PackedRow source, int64_t count, Source type,
                              Scratch &scratch, char *to) {
   const Tensor &from = tensor(weight, source.part, matrix);
-  Source type = *parseSource(from.dtype);
-  int64_t rowBytes = weight.columns() * sourceBytes(type);
-  size_t bytes = count * rowBytes, elements = count * weight.columns();
+  Source found = *parseSource(from.dtype);
+  int64_t rowBytes = weight.columns() * sourceBytes(found);
+  size_t bytes = count * rowBytes;
   const File &file = checkpoint.file(from);
-  bool asIs = type == (toBf16 ? Source::Bf16 : Source::F32);
-  if (!asIs && scratch.source.size() < bytes)
+  if (found == Source::E4m3)
+    if (Status failed =
+            readScales(checkpoint, from, source.row, count, scratch.run))
+      return failed;
+  if (found != type && scratch.source.size() < bytes)
     scratch.source.resize(bytes);
-  char *buffer = asIs ? to : scratch.source.data();
+  char *buffer = found == type ? to : scratch.source.data();
   if (Status failed =
           file.read(from.begin + source.row * rowBytes, bytes, buffer))
     return failed;
-  if (!asIs && toBf16)
-    convertToBf16(type, buffer, elements, reinterpret_cast<uint16_t *>(to));
-  else if (!asIs)
-    convertToF32(type, buffer, elements, reinterpret_cast<float *>(to));
+  if (found != type)
+    convertRows(found, buffer, scratch.run, count, weight.columns(), type, to);
   return std::nullopt;
 }
 
-/// Reads packed rows [begin, end) to `scratch.rows`, row-major; rows that come
-/// from nowhere are zero.
+/// Reads packed rows [begin, end) to `scratch.rows`, row-major, and their
+/// scales to `scratch.scales`; rows that come from nowhere are zero.
 Status WeightLoader::readRows(const Unit &unit, int64_t begin, int64_t end,
-                              bool toBf16, Scratch &scratch) {
+                              Source type, Scratch &scratch) {
   const WeightSpec &weight = manifest.weights[unit.weight];
-  int64_t rowBytes = weight.columns() * (toBf16 ? 2 : 4);
+  int64_t rowBytes = weight.columns() * sourceBytes(type);
+  int64_t rowScales = type == Source::E4m3 ? countScales(weight.columns()) : 0;
   if (scratch.rows.size() < size_t((end - begin) * rowBytes))
     scratch.rows.resize((end - begin) * rowBytes);
+  scratch.scales.assign((end - begin) * rowScales, 0);
   for (int64_t row = begin, next; row < end; row = next) {
     PackedRow source = findSourceRow(weight, row);
     char *to = scratch.rows.data() + (row - begin) * rowBytes;
@@ -195,46 +230,59 @@ Status WeightLoader::readRows(const Unit &unit, int64_t begin, int64_t end,
       if (!follows)
         break;
     }
-    if (source.part < 0)
+    if (source.part < 0) {
       memset(to, 0, (next - row) * rowBytes);
-    else if (Status failed = readRun(weight, unit.matrix, source, next - row,
-                                     toBf16, scratch, to))
+      continue;
+    }
+    if (Status failed =
+            readRun(weight, unit.matrix, source, next - row, type, scratch, to))
       return failed;
+    std::copy_n(scratch.run.begin(), (next - row) * rowScales,
+                scratch.scales.begin() + (row - begin) * rowScales);
   }
   return std::nullopt;
+}
+
+/// Packs 32 rows of `type`, and scales of codes, to a row of blocks.
+static void packPanel(Source type, const char *rows, const float *scales,
+                      int64_t columns, char *to) {
+  if (type == Source::E4m3)
+    packPanelE4m3(reinterpret_cast<const uint8_t *>(rows), columns, scales,
+                  columns, to);
+  else if (type == Source::Bf16)
+    packPanelBf16(reinterpret_cast<const uint16_t *>(rows), columns, columns,
+                  reinterpret_cast<uint16_t *>(to));
+  else
+    packPanelF32(reinterpret_cast<const float *>(rows), columns, columns,
+                 reinterpret_cast<float *>(to));
 }
 
 Status WeightLoader::packUnit(const Unit &unit, Scratch &scratch) {
   const WeightSpec &weight = manifest.weights[unit.weight];
   char *out = static_cast<char *>(weights.addresses[unit.weight][unit.matrix]);
   bool panel =
-      weight.layout == Layout::PanelBf16 || weight.layout == Layout::PanelF32;
-  bool toBf16 =
-      weight.layout == Layout::PanelBf16 ||
-      (weight.layout == Layout::Raw && weight.element == Element::Bf16);
-  int64_t columns = weight.columns(), size = toBf16 ? 2 : 4;
+      weight.layout != Layout::Raw && weight.layout != Layout::VectorF32;
+  Source type = packedType(weight);
+  int64_t columns = weight.columns(), rowBytes = columns * sourceBytes(type);
   int64_t end = panel ? roundUp(unit.end, 32) : unit.end;
-  if (Status failed = readRows(unit, unit.begin, end, toBf16, scratch))
+  if (Status failed = readRows(unit, unit.begin, end, type, scratch))
     return failed;
   const char *rows = scratch.rows.data();
   if (!panel) {
-    memcpy(out + unit.begin * columns * size, rows,
-           (end - unit.begin) * columns * size);
+    memcpy(out + unit.begin * rowBytes, rows, (end - unit.begin) * rowBytes);
     return std::nullopt;
   }
-  int64_t blockBytes = 32 * roundUp(columns, 32) * size;
+  int64_t panels = roundUp(packedRows(weight), 32) / 32;
+  int64_t panelBytes = packedBytes(weight) / panels;
   if (!largePages)
-    weights.memory.touch(out + unit.begin / 32 * blockBytes,
-                         (end - unit.begin) / 32 * blockBytes);
+    weights.memory.touch(out + unit.begin / 32 * panelBytes,
+                         (end - unit.begin) / 32 * panelBytes);
+  int64_t rowScales = type == Source::E4m3 ? countScales(columns) : 0;
   for (int64_t row = unit.begin; row < end; row += 32) {
-    const char *from = rows + (row - unit.begin) * columns * size;
-    char *to = out + row / 32 * blockBytes;
-    if (toBf16)
-      packPanelBf16(reinterpret_cast<const uint16_t *>(from), columns, columns,
-                    reinterpret_cast<uint16_t *>(to));
-    else
-      packPanelF32(reinterpret_cast<const float *>(from), columns, columns,
-                   reinterpret_cast<float *>(to));
+    int64_t at = row - unit.begin;
+    packPanel(type, rows + at * rowBytes,
+              scratch.scales.data() + at * rowScales, columns,
+              out + row / 32 * panelBytes);
   }
   return std::nullopt;
 }

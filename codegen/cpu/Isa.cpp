@@ -9,18 +9,20 @@ using namespace ds::cpu;
 // All variants: LLVM's name of a masked CPU model cannot be trusted, so the
 // target follows from features alone.
 static const Isa kIsas[] = {
-    {Variant::Avx2, "avx2", "x86-64-v3", "", false, false, false},
-    {Variant::Avx512, "avx512", "x86-64-v4", "", true, false, false},
-    {Variant::Avx512Bf16, "avx512bf16", "x86-64-v4", "+avx512bf16", true, true,
-     false},
+    {Variant::Avx2, "avx2", "x86-64-v3", "", false, false, false, false},
+    {Variant::Avx512, "avx512", "x86-64-v4", "", true, false, false, false},
+    {Variant::Avx512Bf16, "avx512bf16", "x86-64-v4", "+avx512bf16,+avx512vbmi",
+     true, true, true, false},
     {Variant::Amx, "amx", "x86-64-v4",
-     "+avx512bf16,+amx-tile,+amx-bf16,+amx-int8", true, true, true},
+     "+avx512bf16,+avx512vbmi,+amx-tile,+amx-bf16,+amx-int8", true, true, true,
+     true},
 };
 
 static const Isa kEmulated = {Variant::AmxEmulated,
                               "amx_emulated",
                               "x86-64-v4",
-                              "+avx512bf16",
+                              "+avx512bf16,+avx512vbmi",
+                              true,
                               true,
                               true,
                               true,
@@ -39,7 +41,7 @@ Variant ds::cpu::getHostVariant() {
             has("avx512vl") && has("avx512cd");
   if (!v4)
     return Variant::Avx2;
-  if (!has("avx512bf16"))
+  if (!has("avx512bf16") || !has("avx512vbmi"))
     return Variant::Avx512;
   return has("amx-tile") && has("amx-bf16") ? Variant::Amx
                                             : Variant::Avx512Bf16;

@@ -26,6 +26,7 @@ struct Isa {
   llvm::StringRef features; ///< LLVM's -mattr on top.
   bool wide;                ///< 512-bit registers: 16 f32 in one, 32 of them.
   bool bf16Dot;             ///< vdpbf16ps.
+  bool bytePermute;         ///< vpermi2b.
   bool tiles;               ///< tdpbf16ps.
   bool emulatesTiles = false; ///< Tiles are memory, see Tiles.h.
 

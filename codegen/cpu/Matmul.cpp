@@ -7,10 +7,26 @@
 //
 //===----------------------------------------------------------------------===//
 #include "codegen/cpu/Matmul.h"
+#include "codegen/cpu/E4m3.h"
 #include "codegen/cpu/Routing.h"
 
 using namespace ds;
 using namespace ds::cpu;
+
+/// Where the right operand comes from for a weight of `element`. FP8 is
+/// multiplied in the element type of the left operand.
+static RightOperand getRight(Type element, Type left, bool transposed) {
+  bool isF32 = element.isF32();
+  if (isa<Float8E4M3FNType>(element)) {
+    if (left.isF32())
+      return transposed ? RightOperand::TransposedE4m3F32
+                        : RightOperand::PanelE4m3F32;
+    return transposed ? RightOperand::TransposedE4m3 : RightOperand::PanelE4m3;
+  }
+  if (transposed)
+    return isF32 ? RightOperand::TransposedF32 : RightOperand::Transposed;
+  return isF32 ? RightOperand::PanelF32 : RightOperand::PanelBf16;
+}
 
 MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
   MatmulDesc desc;
@@ -21,13 +37,8 @@ MatmulDesc ds::cpu::describeMatmul(KernelMatmulOp op) {
   desc.columns = result.getDimSize(1);
   desc.depth = desc.leftColumns = left.getDimSize(1);
   desc.leftElement = left.getElementType();
-  desc.right = getElementTypeOrSelf(op.getWeight().getType()).isF32()
-                   ? RightOperand::PanelF32
-                   : RightOperand::PanelBf16;
-  if (op.getTransposed())
-    desc.right = desc.right == RightOperand::PanelF32
-                     ? RightOperand::TransposedF32
-                     : RightOperand::Transposed;
+  desc.right = getRight(getElementTypeOrSelf(op.getWeight().getType()),
+                        desc.leftElement, op.getTransposed());
   desc.resultElement = result.getElementType();
   desc.gathered = static_cast<bool>(op.getRows());
   desc.pair = op.getPair();
@@ -112,6 +123,8 @@ private:
   void packBlock(Value to, Value row, Value count);
   Value findPanel(Value panel);
   void emitPanel(Value panel);
+  void multiplyPanel(Value panel);
+  void decodePanel(Value panel);
   void emitPanelTiles(Value panel);
   Value findNext(Value panel, Value right);
   Value findStream(Value right, Value rowCount);
@@ -275,8 +288,6 @@ Value MatmulEmitter::findPanel(Value panel) {
   PanelRequest request;
   request.to = b.at(scratch, schedule.rightAt);
   request.source = right;
-  if (desc.right == RightOperand::PanelE4m3)
-    request.scales = b.arg(args, desc.scaleArg());
   request.panel = panel;
   request.first = first;
   request.count = count;
@@ -320,6 +331,26 @@ void MatmulEmitter::finishSums(Value sums, Value panel, Value row,
 }
 
 void MatmulEmitter::emitPanel(Value panel) {
+  if (schedule.decodeRows == 0)
+    return multiplyPanel(panel);
+  b.ifThen(
+      b.less(b.c(schedule.decodeRows), rows), [&] { multiplyPanel(panel); },
+      [&] { decodePanel(panel); });
+}
+
+/// A panel of FP8 that few rows meet.
+void MatmulEmitter::decodePanel(Value panel) {
+  Value at = b.add(b.mul(panel, getE4m3PanelBytes(b, depth)),
+                   b.mul(b.div(first, kScaleBlock), kE4m3GroupBytes));
+  Value source = b.at(right, at), sums = sumsAt(panel, b.c(0));
+  startSums(sums, rows);
+  b.call(getDecodingKernel(module, b.target, b.loc, schedule.kind),
+         {leftAt(b.c(0)), source, sums, b.div(count, 2), rows,
+          findStream(source, rows)});
+  finishSums(sums, panel, b.c(0), rows);
+}
+
+void MatmulEmitter::multiplyPanel(Value panel) {
   Value right = findPanel(panel);
   Value steps = b.div(count, desc.isPaired() ? 2 : 1);
   func::FuncOp kernel = getMicroKernel(module, b.target, b.loc, schedule.kind,
@@ -339,7 +370,7 @@ void MatmulEmitter::emitPanelTiles(Value panel) {
   startSums(sums, rows);
   TileOperands operands = {b.c(0), right, b.c(0), b.div(count, kPanelDepth),
                            b.c(1), rows,  right,  b.c(0)};
-  if (schedule.streams) {
+  if (schedule.streams && !desc.isProduced()) {
     operands.ahead = findStream(right, rows);
     operands.lines = b.c(kPanelDepth);
   } else if (!desc.isProduced()) {
@@ -398,10 +429,10 @@ Value MatmulEmitter::findStream(Value right, Value rowCount) {
 /// what is near anyway.
 Value MatmulEmitter::findAhead(Value panel, Value right, Value block,
                                Value rowCount) {
-  if (schedule.streams)
-    return findStream(right, rowCount);
   if (desc.isProduced())
     return right;
+  if (schedule.streams)
+    return findStream(right, rowCount);
   Value half = b.mul(count, kPanelColumns / 2 * columnBytes());
   return b.select(b.less(block, b.c(2)),
                   b.at(findNext(panel, right), b.mul(block, half)), right);

@@ -24,22 +24,22 @@ namespace cpu {
 constexpr int64_t kPanelColumns = 32;
 /// k-values of a block of a panel of bf16.
 constexpr int64_t kPanelDepth = 32;
-/// Rows and columns that share a scale of an FP8 weight.
-constexpr int64_t kScaleBlock = 128;
 
 /// Where the left operand comes from. `Columns` is a matrix [depth, rows].
 enum class LeftOperand { Rows, Columns };
 
 /// Where the right operand comes from.
 enum class RightOperand {
-  PanelBf16,   ///< docs/artifact.md.
-  PanelF32,    ///< docs/artifact.md.
-  PanelE4m3,   ///< As panel_bf16, a byte an element; its scales follow as an
-               ///< f32 matrix, one for each 128 x 128 elements.
-  Transposed,  ///< The panel_bf16 of the transposed operand.
-  Rows,        ///< A matrix [depth, columns] of bf16.
-  TransposedF32, ///< The panel_f32 of the transposed operand.
-  RowsF32,       ///< A matrix [depth, columns] of f32.
+  PanelBf16,         ///< docs/artifact.md.
+  PanelF32,          ///< docs/artifact.md.
+  PanelE4m3,         ///< docs/artifact.md, multiplied as bf16.
+  Transposed,        ///< The panel_bf16 of the transposed operand.
+  TransposedE4m3,    ///< The panel_e4m3 of the transposed operand, as bf16.
+  Rows,              ///< A matrix [depth, columns] of bf16.
+  TransposedF32,     ///< The panel_f32 of the transposed operand.
+  RowsF32,           ///< A matrix [depth, columns] of f32.
+  PanelE4m3F32,      ///< As PanelE4m3 and
+  TransposedE4m3F32, ///< TransposedE4m3, multiplied as f32.
 };
 
 /// What a matmul kernel computes.
@@ -85,7 +85,21 @@ struct MatmulDesc {
   bool isPaired() const {
     return right != RightOperand::PanelF32 &&
            right != RightOperand::TransposedF32 &&
-           right != RightOperand::RowsF32;
+           right != RightOperand::RowsF32 &&
+           right != RightOperand::PanelE4m3F32 &&
+           right != RightOperand::TransposedE4m3F32;
+  }
+  bool isTransposed() const {
+    return right == RightOperand::Transposed ||
+           right == RightOperand::TransposedF32 ||
+           right == RightOperand::TransposedE4m3 ||
+           right == RightOperand::TransposedE4m3F32;
+  }
+  bool isE4m3() const {
+    return right == RightOperand::PanelE4m3 ||
+           right == RightOperand::PanelE4m3F32 ||
+           right == RightOperand::TransposedE4m3 ||
+           right == RightOperand::TransposedE4m3F32;
   }
   /// Elements from a row of the result to the next.
   int64_t stride() const {
@@ -101,10 +115,7 @@ struct MatmulDesc {
   /// Columns of the product: gate and up are two.
   int64_t panelColumns() const { return pair ? 2 * columns : columns; }
   int64_t panels() const;
-  int64_t scaleArg() const { return 2; }
-  int64_t extraArg() const {
-    return right == RightOperand::PanelE4m3 ? 3 : 2;
-  }
+  int64_t extraArg() const { return 2; }
   int64_t rowsArg() const {
     return extraArg() + static_cast<int64_t>(extras.size());
   }
@@ -132,6 +143,9 @@ struct MatmulSchedule {
   bool small;
   bool reversed;
   bool streams; ///< Panels come from memory, once.
+  /// Most rows whose micro kernel decodes a panel while it multiplies: more
+  /// than these share a panel that was decoded before.
+  int64_t decodeRows;
   MicroKind kind;
   int64_t rowTile;     ///< Most rows of a tile.
   int64_t rowBlock;    ///< Most rows of a register block.
@@ -171,6 +185,12 @@ int64_t getMostRows(const Isa &isa, MicroKind kind);
 /// rows; for half as much otherwise, and for up to getMostRows.
 func::FuncOp getMicroKernel(ModuleOp module, const Isa &isa, Location loc,
                             MicroKind kind, bool stream);
+
+/// micro(left, panel, sums, steps, rows, ahead): the same for a panel_e4m3,
+/// decoded in registers, of up to getDecodeRows rows.
+func::FuncOp getDecodingKernel(ModuleOp module, const Isa &isa, Location loc,
+                               MicroKind kind);
+int64_t getDecodeRows(const Isa &isa);
 
 // MatmulTiles.cpp.
 
@@ -224,14 +244,13 @@ Value loadPairs(KernelBuilder &b, Value matrix, Value stride, Value k,
 struct PanelRequest {
   Value to;          ///< Scratch for the panel's block.
   Value source;      ///< The right operand.
-  Value scales;      ///< Of PanelE4m3.
   Value panel;       ///< Panel number.
   Value first;       ///< First k, a multiple of the depth block.
   Value count;       ///< k-values, a multiple of 32.
   Value depth;       ///< Length of the sums.
 };
 
-/// Calls the producer that writes a panel's block as panel_bf16.
+/// Calls the producer that writes a panel's block as panel_bf16 or panel_f32.
 void producePanel(KernelBuilder &b, ModuleOp module, const MatmulDesc &desc,
                   const PanelRequest &request);
 

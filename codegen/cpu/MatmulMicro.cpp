@@ -6,6 +6,7 @@
 // that they are asked for far ahead and in order.
 //
 //===----------------------------------------------------------------------===//
+#include "codegen/cpu/E4m3.h"
 #include "codegen/cpu/Matmul.h"
 
 using namespace ds;
@@ -14,6 +15,8 @@ using namespace ds::cpu;
 /// Steps of a panel that all units of a streamed block take in turn: it stays
 /// in the first-level cache.
 static constexpr int64_t kChunkSteps = 128;
+/// Steps of an FP8 panel that share scales.
+static constexpr int64_t kGroupSteps = kScaleBlock / 2;
 /// Rows up to which a streamed panel is read in the order of memory.
 static constexpr int64_t kOrderedRows = 4;
 
@@ -44,6 +47,7 @@ public:
         sums(args[2]), steps(args[3]), next(args[5]) {}
 
   void emit(bool stream);
+  void emitDecoding();
 
 private:
   KernelBuilder &b;
@@ -61,9 +65,15 @@ private:
                                 const Ahead &ahead);
   void emitStep(SmallVector<Value> &sums, Value left, Value panel,
                 int64_t from, int64_t to);
+  void multiplyHalf(SmallVector<Value> &sums, Value left, int64_t half,
+                    int64_t from, ArrayRef<Value> loaded);
+  SmallVector<Value> decodeGroup(Value begin, Value end, ValueRange sums,
+                                 Value group,
+                                 std::array<E4m3Columns *, 2> columns);
   void multiplyRow(SmallVector<Value> &sums, Value left, int64_t at,
                    ArrayRef<Value> loaded);
   Value loadPanel(Value pointer, int64_t half);
+  Value takeHalf(Value pairs, int64_t half);
   void askFor(Value from, Value step, int64_t index, int64_t lines);
 
   /// Calls `body` with the offset of each accumulator in [rows, 32] f32.
@@ -78,6 +88,11 @@ private:
   }
   int64_t panelStep() const { return kind == MicroKind::Fma ? 128 : 64; }
   int64_t vectorBytes() const { return kind == MicroKind::Fma ? 64 : 1024; }
+
+  /// Where the group of scales and codes of a step lies.
+  Value groupAt(Value step) {
+    return b.mul(b.div(step, kGroupSteps), kE4m3GroupBytes);
+  }
 
   /// A block of a panel of pairs is [2][16 steps] vectors.
   Value panelOffset(Value step) {
@@ -210,10 +225,18 @@ void MicroBlock::emitStep(SmallVector<Value> &sums, Value left, Value panel,
     for (int64_t v = from; v < to; ++v)
       loaded.push_back(
           loadPanel(b.at(panel, (unit.vector + v) * vectorBytes()), half));
-    Value k = b.at(left, (half * pitch + unit.row) * 4);
-    for (int64_t r = 0; r < unit.rows; ++r)
-      multiplyRow(sums, b.at(k, r * 4), r * unit.vectors + from, loaded);
+    multiplyHalf(sums, left, half, from, loaded);
   }
+}
+
+/// Adds products of the `half` of a step with vectors of the unit from `from`
+/// on.
+void MicroBlock::multiplyHalf(SmallVector<Value> &sums, Value left,
+                              int64_t half, int64_t from,
+                              ArrayRef<Value> loaded) {
+  Value k = b.at(left, (half * pitch + unit.row) * 4);
+  for (int64_t r = 0; r < unit.rows; ++r)
+    multiplyRow(sums, b.at(k, r * 4), r * unit.vectors + from, loaded);
 }
 
 /// Adds a row's products with `loaded` to the sums from `at` on.
@@ -236,7 +259,10 @@ void MicroBlock::multiplyRow(SmallVector<Value> &sums, Value left, int64_t at,
 Value MicroBlock::loadPanel(Value pointer, int64_t half) {
   if (kind == MicroKind::Fma)
     return b.load(b.vec(b.f32()), pointer, 64);
-  Value pairs = b.load(b.vec(b.i32()), pointer, 64);
+  return takeHalf(b.load(b.vec(b.i32()), pointer, 64), half);
+}
+
+Value MicroBlock::takeHalf(Value pairs, int64_t half) {
   if (kind == MicroKind::Dot)
     return pairs;
   Value bits =
@@ -244,6 +270,59 @@ Value MicroBlock::loadPanel(Value pointer, int64_t half) {
                                          b.vi(int64_t(0xffff0000))))
            : Value(arith::ShLIOp::create(b.builder, b.loc, pairs, b.vi(16)));
   return b.bitcast(bits, b.vec(b.f32()));
+}
+
+//===----------------------------------------------------------------------===//
+// FP8
+//===----------------------------------------------------------------------===//
+
+int64_t ds::cpu::getDecodeRows(const Isa &isa) { return isa.wide ? 4 : 2; }
+
+/// Both vectors of a step at once: a row's sum waits for the one before it.
+void MicroBlock::emitDecoding() {
+  unit = {0, pitch, 0, 2};
+  SmallVector<Value> initial;
+  forSums([&](int64_t offset) {
+    initial.push_back(b.load(b.vec(b.f32()), b.at(sums, offset)));
+  });
+  SmallVector<Value> last = b.loop(
+      b.c(0), steps, kGroupSteps, initial, [&](Value step, ValueRange carried) {
+        Value group = b.at(right, groupAt(step));
+        Value end = b.min(b.add(step, kGroupSteps), steps);
+        return decodeE4m3Group(
+            b, group, carried, [&](std::array<E4m3Columns *, 2> columns) {
+              return decodeGroup(step, end, carried, group, columns);
+            });
+      });
+  int64_t i = 0;
+  forSums([&](int64_t offset) { b.store(last[i++], b.at(sums, offset)); });
+}
+
+/// Steps `begin` to `end`, those of a group, two at a time.
+SmallVector<Value>
+MicroBlock::decodeGroup(Value begin, Value end, ValueRange sums, Value group,
+                        std::array<E4m3Columns *, 2> columns) {
+  int64_t halves = kind == MicroKind::FmaPairs ? 2 : 1;
+  VectorType bytes = b.vec(b.builder.getI8Type(), 64);
+  Value from = b.at(left, b.mul(begin, leftStep()));
+  Value ask = b.at(next, groupAt(begin));
+  return b.loop(
+      b.c(0), b.sub(end, begin), 2, sums, [&](Value step, ValueRange carried) {
+        SmallVector<Value> all(carried);
+        std::array<std::array<Value, 2>, 2> pairs; // [half of 32][step]
+        for (int64_t v = 0; v < 2; ++v)
+          pairs[v] = columns[v]->decode(
+              b.load(bytes, getE4m3Pairs(b, group, step, v), 64));
+        askFor(ask, step, 0, 1);
+        askFor(ask, step, 1, 1);
+        Value k = b.at(from, b.mul(step, leftStep()));
+        for (int64_t i = 0; i < 2; ++i)
+          for (int64_t half = 0; half < halves; ++half)
+            multiplyHalf(
+                all, b.at(k, i * leftStep()), half, 0,
+                {takeHalf(pairs[0][i], half), takeHalf(pairs[1][i], half)});
+        return all;
+      });
 }
 
 static StringRef getName(MicroKind kind) {
@@ -273,4 +352,18 @@ func::FuncOp ds::cpu::getMicroKernel(ModuleOp module, const Isa &isa,
                        MicroBlock(b, kind, rows, args).emit(stream);
                      });
                    });
+}
+
+func::FuncOp ds::cpu::getDecodingKernel(ModuleOp module, const Isa &isa,
+                                        Location loc, MicroKind kind) {
+  std::string name = (getName(kind) + "_e4m3").str();
+  Type pointer = LLVM::LLVMPointerType::get(module.getContext());
+  Type index = Builder(module.getContext()).getI64Type();
+  return getHelper(
+      module, name, {pointer, pointer, pointer, index, index, pointer}, isa,
+      loc, [&](KernelBuilder &b, ValueRange args) {
+        b.dispatch(args[4], 1, getDecodeRows(isa), [&](int64_t rows) {
+          MicroBlock(b, kind, rows, args).emitDecoding();
+        });
+      });
 }

@@ -6,6 +6,7 @@
 // gradient of its weight).
 //
 //===----------------------------------------------------------------------===//
+#include "codegen/cpu/E4m3.h"
 #include "codegen/cpu/Matmul.h"
 
 using namespace ds;
@@ -35,53 +36,71 @@ static void forSteps(KernelBuilder &b, function_ref<void(Value)> body) {
 // FP8
 //===----------------------------------------------------------------------===//
 
-/// e4m3 to f32 / 256: its bits are those of an f16 whose exponent is 8 less.
-static Value decodeE4m3(KernelBuilder &b, Value bytes) {
-  OpBuilder &builder = b.builder;
-  VectorType half = b.vec(builder.getI16Type(), 2 * kLanes);
-  auto constant = [&](int16_t bits) -> Value {
-    return arith::ConstantOp::create(builder, b.loc,
-                                     DenseElementsAttr::get(half, bits));
+/// What decodes the two halves of a group's columns by products.
+static std::array<E4m3Products, 2> loadProducts(KernelBuilder &b, Value group) {
+  auto load = [&](int64_t half) {
+    return E4m3Products(
+        b, b.load(b.vec(b.f32()), b.at(group, half * kLanes * 4), 64));
   };
-  Value wide = arith::ExtSIOp::create(builder, b.loc, half, bytes);
-  Value shifted = arith::ShRSIOp::create(
-      builder, b.loc,
-      arith::ShLIOp::create(builder, b.loc, wide, constant(8)), constant(1));
-  Value bits = arith::AndIOp::create(builder, b.loc, shifted,
-                                     constant(int16_t(0xbf80)));
-  Value magnitude =
-      arith::AndIOp::create(builder, b.loc, wide, constant(0x7f));
-  Value isNan = b.cmp(arith::CmpIPredicate::eq, magnitude, constant(0x7f));
-  bits = b.select(isNan, constant(0x7e00), bits);
-  Value value = b.bitcast(bits, b.vec(builder.getF16Type(), 2 * kLanes));
-  return arith::ExtFOp::create(builder, b.loc, b.vec(b.f32(), 2 * kLanes),
-                               value);
+  return {load(0), load(1)};
 }
 
-/// produce(to, source, scales, panel, first, count, depth).
+/// Calls `body` with each group of scales and blocks that `count` k-values from
+/// `first` on touch, its pairs, and where they go.
+static void
+forGroups(KernelBuilder &b, ValueRange args, int64_t blockBytes,
+          function_ref<void(Value group, Value pairs, Value to)> body) {
+  Value panel = b.at(args[1], b.mul(args[2], getE4m3PanelBytes(b, args[5])));
+  Value begin = b.div(args[3], kScaleBlock), count = args[4];
+  b.loop(b.c(0), b.ceilDiv(count, kScaleBlock), 1, [&](Value i) {
+    Value group = b.at(panel, b.mul(b.add(begin, i), kE4m3GroupBytes));
+    Value left = b.sub(count, b.mul(i, kScaleBlock));
+    constexpr int64_t blocks = kScaleBlock / kPanelDepth;
+    body(group, b.div(b.min(left, b.c(kScaleBlock)), 2),
+         b.at(args[0], b.mul(i, blocks * blockBytes)));
+  });
+}
+
+/// Calls `body` with each even pair of a group, the half of its columns and the
+/// bytes.
+static void forPairs(KernelBuilder &b, Value group, Value pairs,
+                     function_ref<void(Value, int64_t, Value)> body) {
+  VectorType bytes = b.vec(b.builder.getI8Type(), 64);
+  b.loop(b.c(0), pairs, 2, [&](Value pair) {
+    for (int64_t half = 0; half < 2; ++half) {
+      Value at = getE4m3Pairs(b, group, pair, half);
+      b.prefetch(b.at(at, kE4m3GroupBytes));
+      body(pair, half, b.load(bytes, at, 64));
+    }
+  });
+}
+
+/// produce(to, source, panel, first, count, depth).
 static void emitE4m3(KernelBuilder &b, ValueRange args) {
-  Value to = args[0], panel = args[3], depth = args[6];
-  Value blocks = b.ceilDiv(depth, kPanelDepth);
-  Value source =
-      b.at(args[1], b.mul(b.mul(panel, blocks), kBlockBytes / 2));
-  Value scaleRow = b.mul(b.div(panel, kScaleBlock / kPanelColumns),
-                         b.ceilDiv(depth, kScaleBlock));
-  forBlocks(b, to, args[4], args[5], [&](Value block, Value to) {
-    Value column = b.div(block, kScaleBlock / kPanelDepth);
-    Value scale = b.load(
-        b.f32(), b.at(args[2], b.mul(b.add(scaleRow, column), 4)));
-    Value scales = b.splat(b.mulf(scale, b.cf(256.0)), 2 * kLanes);
-    Value from = b.at(source, b.mul(block, kBlockBytes / 2));
-    b.loop(b.c(0), b.c(kPanelDepth), 2, [&](Value i) {
-      for (int64_t j = 0; j < 2; ++j) {
-        Value at = b.at(from, b.mul(b.add(i, j), 32));
-        b.prefetch(b.at(at, 512));
-        Value bytes =
-            b.load(b.vec(b.builder.getI8Type(), 2 * kLanes), at, 32);
-        Value value = b.mulf(decodeE4m3(b, bytes), scales);
-        b.store(b.fromF32(value, b.bf16()),
-                b.at(to, b.mul(b.add(i, j), 64)), 64);
-      }
+  forGroups(b, args, kBlockBytes, [&](Value group, Value pairs, Value to) {
+    decodeE4m3Group(b, group, {}, [&](std::array<E4m3Columns *, 2> columns) {
+      forPairs(b, group, pairs, [&](Value pair, int64_t half, Value bytes) {
+        // Pairs of a half of a block lie together, the other half between.
+        Value inBlock = b.rem(pair, kPanelDepth / 2);
+        Value line = b.add(b.mul(b.sub(pair, inBlock), 2), inBlock);
+        Value at = b.at(to, b.add(b.mul(line, 64), half * kHalfBytes));
+        std::array<Value, 2> decoded = columns[half]->decode(bytes);
+        for (int64_t i = 0; i < 2; ++i)
+          b.store(decoded[i], b.at(at, i * 64), 64);
+      });
+      return SmallVector<Value>();
+    });
+  });
+}
+
+/// The same as a panel of f32.
+static void emitE4m3F32(KernelBuilder &b, ValueRange args) {
+  forGroups(b, args, kBlockBytesF32, [&](Value group, Value pairs, Value to) {
+    std::array<E4m3Products, 2> columns = loadProducts(b, group);
+    forPairs(b, group, pairs, [&](Value pair, int64_t half, Value bytes) {
+      Value at = b.at(to, b.add(b.mul(pair, 2 * kPanelColumns * 4), half * 64));
+      for (auto [i, line] : llvm::enumerate(columns[half].decodeF32(bytes)))
+        b.store(line, b.at(at, i * kPanelColumns * 4), 64);
     });
   });
 }
@@ -99,6 +118,18 @@ static Value interleave(KernelBuilder &b, Value even, Value odd,
   return vector::ShuffleOp::create(b.builder, b.loc, even, odd, mask);
 }
 
+/// Stores 16 pairs of k of 16 columns as 8 pairs of 32 columns.
+static void storeTransposed(KernelBuilder &b, SmallVector<Value> &lines,
+                            Value out) {
+  transposeLines(b, lines);
+  for (Value &line : lines)
+    line = b.bitcast(line, b.vec(b.builder.getI16Type(), 2 * kLanes));
+  for (int64_t q = 0; q < kLanes / 2; ++q)
+    for (int64_t v = 0; v < 2; ++v)
+      b.store(interleave(b, lines[2 * q], lines[2 * q + 1], v * kLanes),
+              b.at(out, v * kHalfBytes + q * 64), 64);
+}
+
 /// produce(to, source, columns, panel, first, count): a block of the panel
 /// [k, 32 columns] is the transpose of block (k, column) of the source.
 static void emitTransposed(KernelBuilder &b, ValueRange args) {
@@ -112,17 +143,69 @@ static void emitTransposed(KernelBuilder &b, ValueRange args) {
       SmallVector<Value> lines;
       for (int64_t i = 0; i < kLanes; ++i)
         lines.push_back(b.load(b.vec(b.i32()), b.at(tile, i * 64), 64));
-      transposeLines(b, lines);
-      for (Value &line : lines)
-        line = b.bitcast(line,
-                         b.vec(b.builder.getI16Type(), 2 * kLanes));
-      Value out = b.at(to, b.mul(half, kHalfBytes / 2));
-      for (int64_t q = 0; q < kLanes / 2; ++q)
-        for (int64_t v = 0; v < 2; ++v)
-          b.store(interleave(b, lines[2 * q], lines[2 * q + 1], v * kLanes),
-                  b.at(out, v * kHalfBytes + q * 64), 64);
+      storeTransposed(b, lines, b.at(to, b.mul(half, kHalfBytes / 2)));
     });
   });
+}
+
+/// Calls `body` with each block of the source, where its transpose goes, the
+/// group that has it, and its first pair there.
+static void
+forTransposedE4m3(KernelBuilder &b, ValueRange args, int64_t blockBytes,
+                  function_ref<void(Value group, Value pair, Value to)> body) {
+  constexpr int64_t blocks = kScaleBlock / kPanelDepth;
+  Value panel = args[3], panelBytes = getE4m3PanelBytes(b, args[2]);
+  Value inPanel = b.mul(b.div(panel, blocks), kE4m3GroupBytes);
+  Value pair = b.mul(b.rem(panel, blocks), kPanelDepth / 2);
+  forBlocks(
+      b, args[0], args[4], args[5],
+      [&](Value block, Value to) {
+        body(b.at(args[1], b.add(b.mul(block, panelBytes), inPanel)), pair, to);
+      },
+      blockBytes);
+}
+
+/// As emitTransposed, of a panel_e4m3.
+static void emitTransposedE4m3(KernelBuilder &b, ValueRange args) {
+  VectorType bytes = b.vec(b.builder.getI8Type(), 64);
+  forTransposedE4m3(
+      b, args, kBlockBytes, [&](Value group, Value pair, Value to) {
+        std::array<E4m3Products, 2> columns = loadProducts(b, group);
+        for (int64_t half = 0; half < 2; ++half) {
+          SmallVector<Value> lines;
+          for (int64_t i = 0; i < kLanes; i += 2) {
+            Value at = getE4m3Pairs(b, group, b.add(pair, i), half);
+            for (Value line : columns[half].decode(b.load(bytes, at, 64)))
+              lines.push_back(line);
+          }
+          storeTransposed(b, lines, b.at(to, half * kHalfBytes / 2));
+        }
+      });
+}
+
+/// The same to panels of f32.
+static void emitTransposedE4m3F32(KernelBuilder &b, ValueRange args) {
+  VectorType bytes = b.vec(b.builder.getI8Type(), 64);
+  forTransposedE4m3(
+      b, args, kBlockBytesF32, [&](Value group, Value pair, Value to) {
+        std::array<E4m3Products, 2> columns = loadProducts(b, group);
+        for (int64_t half = 0; half < 2; ++half)
+          for (int64_t first = 0; first < kLanes; first += kLanes / 2) {
+            SmallVector<Value> lines;
+            for (int64_t i = 0; i < kLanes / 2; i += 2) {
+              Value at = getE4m3Pairs(b, group, b.add(pair, first + i), half);
+              for (Value line : columns[half].decodeF32(b.load(bytes, at, 64)))
+                lines.push_back(line);
+            }
+            transposeLines(b, lines);
+            for (auto [i, line] : llvm::enumerate(lines))
+              b.store(
+                  line,
+                  b.at(to,
+                       ((half * kLanes + i) * kPanelColumns + 2 * first) * 4),
+                  64);
+          }
+      });
 }
 
 /// The same for panels of f32: 32 k-values of 32 columns.
@@ -213,10 +296,24 @@ void ds::cpu::producePanel(KernelBuilder &b, ModuleOp module,
   switch (desc.right) {
   case RightOperand::PanelE4m3:
     return callProducer(b, module, "matmul_panel_e4m3",
-                        {request.to, request.source, request.scales,
-                         request.panel, request.first, request.count,
-                         request.depth},
+                        {request.to, request.source, request.panel,
+                         request.first, request.count, request.depth},
                         emitE4m3);
+  case RightOperand::PanelE4m3F32:
+    return callProducer(b, module, "matmul_panel_e4m3_f32",
+                        {request.to, request.source, request.panel,
+                         request.first, request.count, request.depth},
+                        emitE4m3F32);
+  case RightOperand::TransposedE4m3:
+    return callProducer(b, module, "matmul_panel_transposed_e4m3",
+                        {request.to, request.source, columns, request.panel,
+                         request.first, request.count},
+                        emitTransposedE4m3);
+  case RightOperand::TransposedE4m3F32:
+    return callProducer(b, module, "matmul_panel_transposed_e4m3_f32",
+                        {request.to, request.source, columns, request.panel,
+                         request.first, request.count},
+                        emitTransposedE4m3F32);
   case RightOperand::Transposed:
     return callProducer(b, module, "matmul_panel_transposed",
                         {request.to, request.source, columns, request.panel,

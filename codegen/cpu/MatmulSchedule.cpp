@@ -3,6 +3,7 @@
 // Pure functions of the description. Nothing here changes a bit of a result.
 //
 //===----------------------------------------------------------------------===//
+#include "codegen/cpu/E4m3.h"
 #include "codegen/cpu/Matmul.h"
 
 using namespace ds;
@@ -18,19 +19,17 @@ int64_t MatmulDesc::weightRowsBytes(int64_t rows) const {
   if (accumulates)
     return rows * stride() * 4;
   // Panels of a transposed operand are of its own columns.
-  bool transposed = right == RightOperand::Transposed ||
-                    right == RightOperand::TransposedF32;
-  int64_t length = llvm::alignTo(transposed ? columns : depth, kPanelDepth);
+  int64_t length = llvm::alignTo(isTransposed() ? columns : depth, kPanelDepth);
+  if (isE4m3())
+    return rows / kPanelColumns * getE4m3PanelBytes(length);
   return rows * length * (isPaired() ? 2 : 4);
 }
 
 int64_t MatmulDesc::expertBytes() const {
   if (accumulates)
     return weightRowsBytes(llvm::alignTo(rows, kPanelColumns));
-  bool transposed = right == RightOperand::Transposed ||
-                    right == RightOperand::TransposedF32;
-  return weightRowsBytes(transposed ? llvm::alignTo(depth, kPanelDepth)
-                                    : panels() * kPanelColumns);
+  return weightRowsBytes(isTransposed() ? llvm::alignTo(depth, kPanelDepth)
+                                        : panels() * kPanelColumns);
 }
 
 /// Rows of a tile when there are many: their packed block of k and what a
@@ -58,22 +57,20 @@ static MicroKind chooseKind(const MatmulDesc &desc, const Isa &isa) {
   return isa.tiles ? MicroKind::Tile : MicroKind::Dot;
 }
 
-/// Blocks of equal length that are multiples of 32.
+/// Blocks of equal length that are multiples of 32, or of k-values that share
+/// scales.
 static int64_t chooseDepthBlock(const MatmulDesc &desc, int64_t most) {
   if (desc.depth == MatmulDesc::kDynamic)
     return most;
   int64_t padded = llvm::alignTo(desc.depth, kPanelDepth);
   int64_t blocks = llvm::divideCeil(padded, most);
-  return llvm::alignTo(llvm::divideCeil(padded, blocks), kPanelDepth);
+  bool grouped = desc.isE4m3() && !desc.isTransposed();
+  return llvm::alignTo(llvm::divideCeil(padded, blocks),
+                       grouped ? kScaleBlock : kPanelDepth);
 }
 
-static int64_t getElementSize(RightOperand right) {
-  if (right == RightOperand::PanelE4m3)
-    return 1;
-  return right == RightOperand::PanelF32 ||
-                 right == RightOperand::TransposedF32
-             ? 4
-             : 2;
+static int64_t getElementSize(const MatmulDesc &desc) {
+  return desc.isE4m3() ? 1 : desc.isPaired() ? 2 : 4;
 }
 
 /// Panels of a tile.
@@ -84,7 +81,7 @@ static int64_t choosePanels(const MatmulDesc &desc, MicroKind kind,
   int64_t panel = depth * kPanelColumns;
   int64_t least = 1, wanted = kTileElements / panel;
   if (small)
-    wanted = kStreamBytes / (panel * getElementSize(desc.right));
+    wanted = kStreamBytes / (panel * getElementSize(desc));
   else if (kind == MicroKind::Tile) // Packing rows costs more beside them.
     least = 16, wanted = 2 * kTileElements / panel;
   int64_t most = std::max<int64_t>(1, desc.panels() / (small ? 8 : 4));
@@ -99,10 +96,10 @@ static int64_t chooseRowBlock(const Isa &isa, MicroKind kind, bool small,
 }
 
 static int64_t chooseMostDepth(const MatmulDesc &desc, MicroKind kind,
-                               bool small, bool reversed) {
+                               bool small, bool streams, bool reversed) {
   if (reversed)
     return kPanelDepth;
-  if (desc.isProduced() || (kind == MicroKind::Tile && !small))
+  if ((desc.isProduced() && !streams) || (kind == MicroKind::Tile && !small))
     return kNearDepth;
   bool isNarrow = kind == MicroKind::Tile || kind == MicroKind::Dot;
   return kDepthBytes / (isNarrow ? 2 : 4);
@@ -110,19 +107,22 @@ static int64_t chooseMostDepth(const MatmulDesc &desc, MicroKind kind,
 
 MatmulSchedule::MatmulSchedule(const MatmulDesc &desc, const Isa &isa,
                                bool small, bool reversed)
-    : small(small), reversed(reversed), streams(small && !desc.isProduced()),
-      kind(chooseKind(desc, isa)),
+    : small(small), reversed(reversed),
+      streams(small &&
+              (!desc.isProduced() || desc.right == RightOperand::PanelE4m3)),
+      decodeRows(0), kind(chooseKind(desc, isa)),
       rowTile(small ? kSmallRows : chooseRowTile(desc, kind)),
       rowBlock(chooseRowBlock(isa, kind, small, streams)),
       depthBlock(chooseDepthBlock(
-          desc, chooseMostDepth(desc, kind, small, reversed))),
+          desc, chooseMostDepth(desc, kind, small, streams, reversed))),
       depthBlocks(desc.depth == MatmulDesc::kDynamic
                       ? 0
-                      : llvm::divideCeil(
-                            llvm::alignTo(desc.depth, kPanelDepth),
-                            depthBlock)),
+                      : llvm::divideCeil(llvm::alignTo(desc.depth, kPanelDepth),
+                                         depthBlock)),
       panels(desc.panels()),
       columnTiles(llvm::divideCeil(panels, choosePanels(desc, kind, small))) {
+  if (streams && desc.isE4m3() && kind != MicroKind::Tile)
+    decodeRows = getDecodeRows(isa);
   int64_t next = 0;
   auto place = [&](int64_t bytes) {
     int64_t at = next;

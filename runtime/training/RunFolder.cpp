@@ -102,8 +102,19 @@ ds::runtime::findLastStep(const std::string &folder) {
   return last;
 }
 
-static Status copyCompanions(const std::vector<std::string> &sources,
-                             const std::string &to) {
+/// Returns a config.json of weights that are not FP8, as those of a run are.
+static Result<std::string> dropQuantisation(const std::string &text) {
+  constexpr const char *key = "quantization_config";
+  auto config = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (!config.is_object() || !config.contains(key))
+    return text;
+  config.erase(key);
+  return config.dump(2) + "\n";
+}
+
+Status ds::runtime::copyCompanions(const std::vector<std::string> &sources,
+                                   const std::string &to,
+                                   const ConfigEdit &editConfig) {
   for (const char *name : companions)
     for (const std::string &source : sources) {
       std::string from = source + "/" + name;
@@ -112,6 +123,10 @@ static Status copyCompanions(const std::vector<std::string> &sources,
       Result<std::string> content = readWholeFile(from);
       if (!content)
         return Error{content.error()};
+      if (name == std::string("config.json"))
+        content = editConfig(*content);
+      if (!content)
+        return failure("'", from, "': ", content.error());
       if (Status error = writeDurably(to + "/" + name, *content))
         return error;
       break;
@@ -168,7 +183,7 @@ Status ds::runtime::saveStep(const std::string &folder, int64_t step,
   fs::create_directories(temporary, code);
   if (code)
     return failure("cannot create '", temporary, "': ", code.message());
-  Status error = copyCompanions(sources, temporary);
+  Status error = copyCompanions(sources, temporary, dropQuantisation);
   if (!error)
     error = writeWeights(temporary + "/model.safetensors", trainer, f32);
   if (!error)

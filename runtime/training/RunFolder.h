@@ -10,6 +10,7 @@
 
 #include "runtime/training/Trainer.h"
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -34,6 +35,14 @@ Status saveStep(const std::string &folder, int64_t step,
 
 /// Fills weights and optimiser from a checkpoint.
 Status loadStep(Trainer &trainer, const SavedStep &saved);
+
+/// Makes another text of that of a config.json.
+using ConfigEdit = std::function<Result<std::string>(const std::string &)>;
+
+/// Copies to the folder `to` what a Hugging Face folder has beside its weights,
+/// each file from the first of `sources` that has it.
+Status copyCompanions(const std::vector<std::string> &sources,
+                      const std::string &to, const ConfigEdit &editConfig);
 
 /// Writes a file under a temporary name, brings it to the disk and renames it.
 Status writeDurably(const std::string &path, const std::string &content);

@@ -1,5 +1,6 @@
 //===- TrainedTensors.cpp - Tensors of a trainer in files -----------------===//
 #include "runtime/training/TrainedTensors.h"
+#include "runtime/BlockScales.h"
 #include "runtime/Pack.h"
 
 using namespace ds::runtime;
@@ -27,7 +28,15 @@ Status ds::runtime::loadTensors(Trainer &trainer, TrainedCopy copy,
     if (Status error =
             checkpoint->file(from).read(from.begin, from.bytes, bytes.data()))
       return error;
-    convertToF32(*type, bytes.data(), tensor.rows() * tensor.columns(), to);
+    if (*type != Source::E4m3) {
+      convertToF32(*type, bytes.data(), tensor.rows() * tensor.columns(), to);
+      return std::nullopt;
+    }
+    std::vector<float> scales;
+    if (Status error = readScales(*checkpoint, from, 0, tensor.rows(), scales))
+      return error;
+    decodeE4m3(reinterpret_cast<const uint8_t *>(bytes.data()), scales.data(),
+               tensor.rows(), tensor.columns(), to);
     return std::nullopt;
   });
 }

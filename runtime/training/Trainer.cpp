@@ -215,6 +215,8 @@ void Trainer::pack(int64_t index, int64_t matrix) {
       packPanelF32(from + row * stride, stride, stride,
                    reinterpret_cast<float *>(to) + row * stride);
     return;
+  case Layout::PanelE4m3:
+    break; // A manifest that trains has none.
   }
 }
 

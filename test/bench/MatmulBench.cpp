@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "BenchProbes.h"
+#include "codegen/cpu/E4m3.h"
 #include "codegen/cpu/Matmul.h"
 #include "test/unit/codegen/KernelRunner.h"
 #include <atomic>
@@ -69,9 +70,9 @@ private:
 struct Bench {
   MatmulDesc desc;
   std::unique_ptr<KernelRunner> runner;
-  size_t weightBytes = 0, scaleBytes = 0;
+  size_t weightBytes = 0;
   int copies = 1;
-  std::unique_ptr<Buffer<uint8_t>> weights, scales, left, result, scratch;
+  std::unique_ptr<Buffer<uint8_t>> weights, left, result, scratch;
   int64_t most = 0;
 };
 } // namespace
@@ -132,7 +133,8 @@ void *ds_bench_create(const char *form, const char *element, int64_t n,
                                                  chosen, emit);
   int64_t np = llvm::alignTo(n, 32), kp = llvm::alignTo(k, 32);
   bool isF32 = StringRef(element) == "f32", isFp8 = StringRef(form) == "fp8";
-  bench->weightBytes = np * kp * (isFp8 ? 1 : isF32 ? 4 : 2);
+  bench->weightBytes =
+      isFp8 ? np / 32 * getE4m3PanelBytes(k) : np * kp * (isF32 ? 4 : 2);
   bool isDw = StringRef(form) == "dw";
   if (isDw)
     bench->weightBytes = rows * k * 2;
@@ -144,7 +146,6 @@ void *ds_bench_create(const char *form, const char *element, int64_t n,
     return buffer;
   };
   bench->weights = make(bench->weightBytes * copies, 0x3c);
-  bench->scales = make((np / 128 + 1) * (kp / 128 + 1) * 4, 0x3c);
   bench->left = make(rows * std::max(n, k) * 4, 0x3c);
   bench->result = make(isDw ? np * kp * 4 : rows * std::max(n, k) * 4, 0);
   return bench.release();
@@ -160,8 +161,6 @@ double ds_bench_run(void *handle, void *poolHandle, int64_t rows, int copy,
   SmallVector<void *> args = {bench->left->data(),
                               bench->weights->data() +
                                   bench->weightBytes * (copy % bench->copies)};
-  if (bench->desc.right == RightOperand::PanelE4m3)
-    args.push_back(bench->scales->data());
   args.push_back(bench->result->data());
   int64_t dims[8] = {rows, 1, rows};
   bool small = rows <= kSmallRows && bench->desc.rows == MatmulDesc::kDynamic;

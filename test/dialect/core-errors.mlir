@@ -77,3 +77,11 @@ func.func @matrix_element(%x: tensor<?x64xf16>, %u: tensor<?x64xf16>) {
   %y = ds.swiglu %x, %u : tensor<?x64xf16>
   return
 }
+
+// -----
+
+func.func @embedding_fp8(%t: tensor<301x64xf8E4M3FN>, %s: !ds.seq) {
+  // expected-error @below {{'ds.embedding' op expects a table of bf16 or f32, got 'tensor<301x64xf8E4M3FN>'}}
+  %x = ds.embedding %t, %s : tensor<301x64xf8E4M3FN> -> tensor<?x64xf32>
+  return
+}

@@ -238,3 +238,11 @@ func.func @buffer_rows() attributes {a = #ds.buffer<name = "x", rows = "Q", rowB
 func.func @buffer_bytes() attributes {a = #ds.buffer<name = "x", rows = "T", rowBytes = 0, layers = 1, element = f32, offset = <perT = 0, perR = 0, constant = 0>>} {
   return
 }
+
+// -----
+
+func.func @embed_fp8(%t: tensor<301x64xf8E4M3FN>, %s: !ds.seq) {
+  // expected-error @below {{'ds.kernel.embed' op expects a table of bf16 or f32, got 'tensor<301x64xf8E4M3FN>'}}
+  %x = ds.kernel.embed @embed %t, %s layout panel_e4m3 : tensor<301x64xf8E4M3FN> -> tensor<?x64xf32>
+  return
+}

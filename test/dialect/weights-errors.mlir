@@ -160,3 +160,23 @@ func.func @linear_run(%x: tensor<?x8xf32>, %s: !ds.seq, %k: !ds.state<[8], bf16>
   %y, %k1, %k2 = ds.run @body(%x, %s, %k, %k) layers 0 count 1 : (tensor<?x8xf32>, !ds.seq, !ds.state<[8], bf16>, !ds.state<[8], bf16>) -> (tensor<?x8xf32>, !ds.state<[8], bf16>, !ds.state<[8], bf16>)
   return
 }
+
+// -----
+
+// expected-error @below {{'ds.weight' op expects a weight of f8E4M3FN to be a matrix, got 'tensor<64xf8E4M3FN>'}}
+ds.weight @w {labels = ["a"], rows = array<i64: 64>} : tensor<64xf8E4M3FN>
+
+// -----
+
+// expected-error @below {{'ds.weight' op expects a weight that is trained to be bf16 or f32, got 'tensor<64x64xf8E4M3FN>'}}
+ds.weight @w {labels = ["a"], rows = array<i64: 64>, init = #ds.init<zeros>} : tensor<64x64xf8E4M3FN>
+
+// -----
+
+// expected-error @below {{'ds.weight' op expects layout panel_e4m3 for f8E4M3FN and for no other type, got panel_bf16 of 'tensor<64x64xf8E4M3FN>'}}
+ds.weight @w layout panel_bf16 {labels = ["a"], rows = array<i64: 64>} : tensor<64x64xf8E4M3FN>
+
+// -----
+
+// expected-error @below {{'ds.weight' op expects layout panel_e4m3 for f8E4M3FN and for no other type, got panel_e4m3 of 'tensor<64x64xbf16>'}}
+ds.weight @w layout panel_e4m3 {labels = ["a"], rows = array<i64: 64>} : tensor<64x64xbf16>

@@ -8,6 +8,17 @@
 // CHECK: ds.weight @w layout raw
 ds.weight @w {labels = ["w"], rows = array<i64: 40>} : tensor<40x64xbf16>
 
+// FP8 is decoded when it is loaded.
+// CHECK: ds.weight @fp8 layout raw {{.*}} : tensor<40x64xbf16>
+// CHECK-LABEL: func @fp8_weight
+// CHECK: ds.get_weight @fp8 : tensor<40x64xbf16>
+ds.weight @fp8 {labels = ["f"], rows = array<i64: 40>} : tensor<40x64xf8E4M3FN>
+func.func @fp8_weight(%x: tensor<?x64xbf16>) -> tensor<?x40xbf16> {
+  %w = ds.get_weight @fp8 : tensor<40x64xf8E4M3FN>
+  %y = ds.linear %x, %w : (tensor<?x64xbf16>, tensor<40x64xf8E4M3FN>) -> tensor<?x40xbf16>
+  return %y : tensor<?x40xbf16>
+}
+
 // A slice takes the sizes that it needs with it.
 // CHECK-LABEL: func @columns
 // CHECK-NOT: tensor.dim

@@ -6,7 +6,8 @@ import math
 import struct
 import sys
 
-CODES = {"F32": "f", "I32": "i", "U8": "B"}
+# BF16 and F8_E4M3 as their bits.
+CODES = {"F32": "f", "I32": "i", "U8": "B", "BF16": "H", "F8_E4M3": "B"}
 
 
 class Tensors:

@@ -18,6 +18,7 @@ int runInspect(const Words &words);
 int runEval(const Words &words);
 int runLogits(const Words &words);
 int runGrad(const Words &words);
+int runQuantise(const Words &words);
 int runTrain(const Words &words);
 int runPlot(const Words &words);
 int runVerify(const Words &words);

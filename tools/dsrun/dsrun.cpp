@@ -25,6 +25,7 @@ static const Command commands[] = {
     {"chat", "talk to a model", runChat},
     {"eval", "perplexity of a text file", runEval},
     {"logits", "write the logits of token ids to a file", runLogits},
+    {"quantise", "make a model folder with FP8 weights", runQuantise},
     {"train", "train a model, or go on with a run", runTrain},
     {"grad", "write the gradients of a training step to a file", runGrad},
     {"tokenize", "token ids of a text, and back", runTokenize},

@@ -2,8 +2,7 @@
 //------------===//
 //
 // From the description of a linear layer: the gradients of its input, from the
-// packing that the forward product reads, and of its weight; and a weight of
-// FP8 with a scale for each 128 x 128 elements.
+// packing that the forward product reads, and of its weight.
 //
 //===----------------------------------------------------------------------===//
 #include "MatmulCase.h"
@@ -23,18 +22,6 @@ protected:
   /// Compiles the kernel of a module.
   void compile(StringRef source) {
     runner = std::make_unique<KernelRunner>(source, GetParam(), emitKernel);
-  }
-  /// Compiles the linear layer [n, k] with a weight in FP8.
-  void compileFp8(int64_t n, int64_t k) {
-    auto emit = [&](Operation *op, ModuleOp module, const Isa &isa,
-                    KernelLimits &limits) {
-      MatmulDesc desc = describeMatmul(cast<KernelMatmulOp>(op));
-      desc.right = RightOperand::PanelE4m3;
-      for (bool small : {true, false})
-        emitMatmul(desc, small, module, isa, limits);
-    };
-    runner = std::make_unique<KernelRunner>(makeMatmul(n, k, "bf16", "bf16"),
-                                            GetParam(), emit);
   }
 
   void run(StringRef suffix, ArrayRef<void *> args, int64_t rows) {
@@ -341,65 +328,4 @@ TEST(MatmulTiles, EmulationHasTheOrderOfTdpbf16ps) {
       }
       ASSERT_EQ(sum, result[r * n + c]) << "row " << r << ", column " << c;
     }
-}
-
-//===----------------------------------------------------------------------===//
-// FP8
-//===----------------------------------------------------------------------===//
-
-/// The value of an e4m3 code.
-static float decodeE4m3(uint8_t code) {
-  int exponent = (code >> 3) & 15, mantissa = code & 7;
-  float magnitude = exponent == 0
-                        ? std::ldexp(static_cast<float>(mantissa), -9)
-                        : std::ldexp(8.0f + mantissa, exponent - 10);
-  if ((code & 0x7f) == 0x7f)
-    magnitude = NAN;
-  return code & 0x80 ? -magnitude : magnitude;
-}
-
-TEST_P(MatmulForms, Fp8IsDecodedToBf16) {
-  struct Shape {
-    int64_t n, k;
-  };
-  for (Shape shape : {Shape{64, 96}, {301, 291}, {37, 701}}) {
-    int64_t n = shape.n, k = shape.k;
-    compileFp8(n, k);
-    int64_t np = (n + 31) / 32 * 32, kp = (k + 31) / 32 * 32;
-    int64_t scaleColumns = (k + 127) / 128;
-    std::mt19937 random(1);
-    std::vector<uint8_t> codes(n * k);
-    for (uint8_t &code : codes) // All but NaN.
-      do
-        code = static_cast<uint8_t>(random());
-      while ((code & 0x7f) == 0x7f);
-    Buffer<float> scales((n + 127) / 128 * scaleColumns);
-    for (size_t i = 0; i < scales.size(); ++i)
-      scales[i] = 0.01f + 0.001f * static_cast<float>(i);
-    Buffer<uint8_t> packed(np * kp);
-    std::vector<float> weight(n * k);
-    memset(packed.data(), 0, np * kp);
-    for (int64_t r = 0; r < n; ++r)
-      for (int64_t d = 0; d < k; ++d) {
-        int64_t at = r / 32 * 32 * kp + d / 32 * 1024 + r % 32 / 16 * 512 +
-                     d % 32 / 2 * 32 + r % 16 * 2 + d % 2;
-        packed[at] = codes[r * k + d];
-        float scale = scales[r / 128 * scaleColumns + d / 128];
-        weight[r * k + d] =
-            fromBf16(toBf16(decodeE4m3(codes[r * k + d]) * scale));
-      }
-    for (int64_t rows : kRows) {
-      std::vector<float> a = makeRandom(rows * k, 2);
-      Buffer<uint16_t> left = copyTo<uint16_t>(a);
-      Buffer<float> result(rows * n);
-      run(rows <= kSmallRows ? "_m16" : "",
-          {left.data(), packed.data(), scales.data(), result.data()}, rows);
-      expectSums(result, rows, n, k, [&](int64_t r, int64_t c) {
-        double sum = 0;
-        for (int64_t d = 0; d < k; ++d)
-          sum += double(a[r * k + d]) * weight[c * k + d];
-        return sum;
-      });
-    }
-  }
 }

@@ -147,7 +147,7 @@ TEST(Artifact, WhoseManifestIsWrong) {
          "to have 40 rows in all");
   expect("panel_f32", "panel_f16",
          "expects weights[1].layout (\"panel_f16\") to be one of raw, "
-         "vector_f32, panel_bf16, panel_f32");
+         "vector_f32, panel_bf16, panel_f32, panel_e4m3");
   expect("\"view\": \"key\"", "\"view\": \"lock\"",
          "expects states[0].view (\"lock\") to be one of key, value");
   expect("\"rows\": \"R\", \"row_bytes\": 192",

@@ -1,5 +1,6 @@
 //===- WeightsTest.cpp - Checks and packing of weights --------------------===//
 #include "runtime/Weights.h"
+#include "runtime/BlockScales.h"
 #include "runtime/Pack.h"
 #include "test/unit/runtime/FakeModel.h"
 
@@ -194,6 +195,158 @@ TEST(Weights, PanelF32) {
     }
 }
 
+/// The code of row `row` and column `k` of part `part`; never NaN.
+static uint8_t codeAt(int64_t part, int64_t row, int64_t k) {
+  auto code = static_cast<uint8_t>(part * 91 + row * 37 + k * 101);
+  return (code & 0x7f) == 0x7f ? code - 1 : code;
+}
+
+/// The scale of block (row, column) of part `part`.
+static float scaleAt(int64_t part, int64_t row, int64_t column) {
+  return 0.01f + 0.37f * static_cast<float>(part) +
+         0.11f * static_cast<float>(row) + 0.013f * static_cast<float>(column);
+}
+
+/// The file of a weight of FP8.
+static std::vector<FileTensor> fp8Tensors(const WeightSpec &weight) {
+  std::vector<FileTensor> tensors;
+  int64_t columns = weight.columns();
+  for (size_t part = 0; part < weight.parts.size(); ++part) {
+    int64_t rows = weight.parts[part].rows;
+    std::string codes;
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t k = 0; k < columns; ++k)
+        codes.push_back(static_cast<char>(codeAt(part, row, k)));
+    std::vector<float> scales;
+    for (int64_t row = 0; row < (rows + 127) / 128; ++row)
+      for (int64_t k = 0; k < (columns + 127) / 128; ++k)
+        scales.push_back(scaleAt(part, row, k));
+    const std::string &name = weight.parts[part].label;
+    tensors.push_back({name + "_scale_inv",
+                       "F32",
+                       {(rows + 127) / 128, (columns + 127) / 128},
+                       encode(scales, "F32")});
+    tensors.push_back({name, "F8_E4M3", {rows, columns}, codes});
+  }
+  return tensors;
+}
+
+/// Loads a weight of FP8 and returns its packed bytes.
+static void packFp8(const WeightSpec &weight, std::string &out) {
+  TempFolder folder;
+  folder.write("model.safetensors", safetensors(fp8Tensors(weight)));
+  Manifest needed;
+  needed.weights = {weight};
+  ThreadPool pool(2);
+  auto weights = Weights::load(needed, folder.path(), pool);
+  ASSERT_TRUE(weights) << weights.error();
+  out.assign(static_cast<const char *>(weights->data(0, 0)),
+             packedBytes(weight));
+}
+
+static const PackCase fp8Cases[] = {
+    {{64}, 96, false},       {{5}, 3, false},
+    {{300}, 290, false},     {{136, 7, 130}, 131, false},
+    {{160, 160}, 200, true}, {{4096}, 40, false},
+    {{1}, 1, false}};
+
+TEST(Weights, PanelE4m3) {
+  for (const PackCase &c : fp8Cases) {
+    WeightSpec weight = spec(Layout::PanelE4m3, c.rows, c.columns, c.paired);
+    std::string bytes;
+    packFp8(weight, bytes);
+    int64_t deep = roundUp(c.columns, 32), groups = (c.columns + 127) / 128;
+    int64_t rows = roundUp(packedRows(weight), 32);
+    int64_t panelBytes = groups * 128 + deep * 32;
+    ASSERT_EQ(bytes.size(), size_t(rows / 32 * panelBytes));
+    for (int64_t n = 0; n < rows; ++n)
+      for (int64_t k = 0; k < deep; ++k) {
+        int64_t group = n / 32 * panelBytes + k / 128 * (128 + 4 * 1024);
+        int64_t pair = k % 128 / 2;
+        int64_t at = group + 128 + pair / 2 * 128 + n % 32 / 16 * 64 +
+                     n % 16 / 4 * 16 + pair % 2 * 8 + n % 4 * 2 + k % 2;
+        PackedRow from = findSourceRow(weight, n);
+        bool inside = from.part >= 0 && k < c.columns;
+        ASSERT_EQ(static_cast<uint8_t>(bytes[at]),
+                  inside ? codeAt(from.part, from.row, k) : 0)
+            << n << ", " << k;
+        ASSERT_EQ(f32At(bytes.substr(group + n % 32 * 4, 4), 0),
+                  from.part < 0 ? 0
+                                : scaleAt(from.part, from.row / 128, k / 128))
+            << n << ", " << k;
+      }
+  }
+}
+
+TEST(Weights, Fp8IsDecodedForOtherLayouts) {
+  for (const PackCase &c : fp8Cases) {
+    WeightSpec weight = spec(Layout::PanelF32, c.rows, c.columns, c.paired);
+    WeightSpec narrow = spec(Layout::PanelBf16, c.rows, c.columns, c.paired);
+    std::string wide, bf16;
+    packFp8(weight, wide);
+    packFp8(narrow, bf16);
+    int64_t deep = roundUp(c.columns, 32);
+    for (int64_t n = 0; n < packedRows(weight); ++n)
+      for (int64_t k = 0; k < c.columns; ++k) {
+        PackedRow from = findSourceRow(weight, n);
+        float value = 0;
+        if (from.part >= 0)
+          value = e4m3Value(codeAt(from.part, from.row, k)) *
+                  scaleAt(from.part, from.row / 128, k / 128);
+        ASSERT_EQ(f32At(wide, (n / 32 * deep + k) * 32 + n % 32), value);
+        uint16_t rounded;
+        convertToBf16(Source::F32, &value, 1, &rounded);
+        int64_t at = n / 32 * deep * 32 + k / 32 * 1024 + n % 32 / 16 * 512 +
+                     k % 32 / 2 * 32 + n % 16 * 2 + k % 2;
+        uint16_t found;
+        memcpy(&found, bf16.data() + 2 * at, 2);
+        ASSERT_EQ(found, rounded) << n << ", " << k;
+      }
+  }
+}
+
+/// Returns the error of loading `tensors` for a weight [200, 130] of `layout`.
+static std::string loadFp8(Layout layout,
+                           const std::vector<FileTensor> &tensors) {
+  TempFolder folder;
+  folder.write("model.safetensors", safetensors(tensors));
+  Manifest needed;
+  needed.weights = {spec(layout, {200}, 130)};
+  ThreadPool pool(1);
+  return errorOf(Weights::load(needed, folder.path(), pool), folder.path());
+}
+
+TEST(WeightCheck, ScalesOfFp8) {
+  auto tensors = fp8Tensors(spec(Layout::PanelE4m3, {200}, 130));
+  std::string problem = "the weights in 'DIR' do not fit the artifact, 1 "
+                        "problem:\n  ";
+  for (Layout layout : {Layout::PanelE4m3, Layout::PanelBf16}) {
+    EXPECT_EQ(loadFp8(layout, tensors), "no error");
+    EXPECT_EQ(loadFp8(layout, without(tensors, "p0_scale_inv")),
+              problem + "missing tensor 'p0_scale_inv' of shape [2, 2], the "
+                        "scales of 'p0'");
+    auto turned = tensors;
+    turned[0].shape = {4, 1};
+    EXPECT_EQ(loadFp8(layout, turned),
+              problem + "expects tensor 'p0_scale_inv' of shape [2, 2], the "
+                        "scales of 'p0', found [4, 1]");
+    auto narrow = tensors;
+    narrow[0].dtype = "I32";
+    EXPECT_EQ(loadFp8(layout, narrow),
+              problem + "expects tensor 'p0_scale_inv' of type F32, found I32");
+  }
+}
+
+TEST(WeightCheck, TypeOfFp8) {
+  std::vector<FileTensor> tensors = {
+      {"p0", "BF16", {200, 130}, std::string(200 * 130 * 2, '\0')}};
+  EXPECT_EQ(loadFp8(Layout::PanelE4m3, tensors),
+            "the weights in 'DIR' do not fit the artifact, 1 problem:\n"
+            "  expects tensor 'p0' of type F8_E4M3, as config.json says that "
+            "weights are FP8, found BF16");
+  EXPECT_EQ(loadFp8(Layout::PanelBf16, tensors), "no error");
+}
+
 TEST(Weights, VectorF32) {
   for (bool paired : {false, true}) {
     WeightSpec weight = spec(Layout::VectorF32, {19, 19}, 1, paired);
@@ -304,6 +457,33 @@ TEST(Pack, EveryF16IsWidenedExactly) {
     else
       EXPECT_EQ(std::fabs(value), magnitude) << bits;
   }
+}
+
+TEST(BlockScales, EveryCodeIsRoundedToItself) {
+  for (int code = 0; code < 256; ++code) {
+    float value = e4m3Value(static_cast<uint8_t>(code));
+    if ((code & 0x7f) == 0x7f)
+      EXPECT_TRUE(std::isnan(value)) << code;
+    else
+      EXPECT_EQ(roundToE4m3(value), code);
+  }
+  EXPECT_EQ(e4m3Value(0x7e), 448);
+  EXPECT_EQ(e4m3Value(0x38), 1);
+  EXPECT_EQ(e4m3Value(0x81), std::ldexp(-1.0f, -9));
+}
+
+TEST(BlockScales, CodesAreNearestAndTiesEven) {
+  for (int code = 0; code < 0x7e; ++code) {
+    float low = e4m3Value(static_cast<uint8_t>(code));
+    float high = e4m3Value(static_cast<uint8_t>(code + 1));
+    float middle = (low + high) / 2;
+    EXPECT_EQ(roundToE4m3(middle), code % 2 ? code + 1 : code) << code;
+    EXPECT_EQ(roundToE4m3(std::nextafter(middle, 0.0f)), code) << code;
+    EXPECT_EQ(roundToE4m3(-std::nextafter(middle, 1e9f)), 0x80 + code + 1);
+  }
+  EXPECT_EQ(roundToE4m3(1e9f), 0x7e);
+  EXPECT_EQ(roundToE4m3(-INFINITY), 0xfe);
+  EXPECT_EQ(roundToE4m3(NAN), 0x7f);
 }
 
 TEST(Pack, F32IsRoundedToNearestEven) {
