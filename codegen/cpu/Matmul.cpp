@@ -345,8 +345,7 @@ void MatmulEmitter::decodePanel(Value panel) {
   Value source = b.at(right, at), sums = sumsAt(panel, b.c(0));
   startSums(sums, rows);
   b.call(getDecodingKernel(module, b.target, b.loc, schedule.kind),
-         {leftAt(b.c(0)), source, sums, b.div(count, 2), rows,
-          findStream(source, rows)});
+         {leftAt(b.c(0)), source, sums, b.div(count, 2), rows});
   finishSums(sums, panel, b.c(0), rows);
 }
 

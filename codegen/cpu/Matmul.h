@@ -186,8 +186,8 @@ int64_t getMostRows(const Isa &isa, MicroKind kind);
 func::FuncOp getMicroKernel(ModuleOp module, const Isa &isa, Location loc,
                             MicroKind kind, bool stream);
 
-/// micro(left, panel, sums, steps, rows, ahead): the same for a panel_e4m3,
-/// decoded in registers, of up to getDecodeRows rows.
+/// micro(left, panel, sums, steps, rows): the same for a panel_e4m3, decoded in
+/// registers, of up to getDecodeRows rows.
 func::FuncOp getDecodingKernel(ModuleOp module, const Isa &isa, Location loc,
                                MicroKind kind);
 int64_t getDecodeRows(const Isa &isa);

@@ -44,7 +44,8 @@ class MicroBlock {
 public:
   MicroBlock(KernelBuilder &b, MicroKind kind, int64_t pitch, ValueRange args)
       : b(b), kind(kind), pitch(pitch), left(args[0]), right(args[1]),
-        sums(args[2]), steps(args[3]), next(args[5]) {}
+        sums(args[2]), steps(args[3]),
+        next(args.size() > 5 ? args[5] : Value()) {}
 
   void emit(bool stream);
   void emitDecoding();
@@ -278,7 +279,9 @@ Value MicroBlock::takeHalf(Value pairs, int64_t half) {
 
 int64_t ds::cpu::getDecodeRows(const Isa &isa) { return isa.wide ? 4 : 2; }
 
-/// Both vectors of a step at once: a row's sum waits for the one before it.
+/// Both vectors of a step at once: a row's sum waits for the one before it. What
+/// follows is not asked for: the machine looks far enough ahead by itself where
+/// decoding takes longer than reading.
 void MicroBlock::emitDecoding() {
   unit = {0, pitch, 0, 2};
   SmallVector<Value> initial;
@@ -305,7 +308,6 @@ MicroBlock::decodeGroup(Value begin, Value end, ValueRange sums, Value group,
   int64_t halves = kind == MicroKind::FmaPairs ? 2 : 1;
   VectorType bytes = b.vec(b.builder.getI8Type(), 64);
   Value from = b.at(left, b.mul(begin, leftStep()));
-  Value ask = b.at(next, groupAt(begin));
   return b.loop(
       b.c(0), b.sub(end, begin), 2, sums, [&](Value step, ValueRange carried) {
         SmallVector<Value> all(carried);
@@ -313,8 +315,6 @@ MicroBlock::decodeGroup(Value begin, Value end, ValueRange sums, Value group,
         for (int64_t v = 0; v < 2; ++v)
           pairs[v] = columns[v]->decode(
               b.load(bytes, getE4m3Pairs(b, group, step, v), 64));
-        askFor(ask, step, 0, 1);
-        askFor(ask, step, 1, 1);
         Value k = b.at(from, b.mul(step, leftStep()));
         for (int64_t i = 0; i < 2; ++i)
           for (int64_t half = 0; half < halves; ++half)
@@ -360,8 +360,8 @@ func::FuncOp ds::cpu::getDecodingKernel(ModuleOp module, const Isa &isa,
   Type pointer = LLVM::LLVMPointerType::get(module.getContext());
   Type index = Builder(module.getContext()).getI64Type();
   return getHelper(
-      module, name, {pointer, pointer, pointer, index, index, pointer}, isa,
-      loc, [&](KernelBuilder &b, ValueRange args) {
+      module, name, {pointer, pointer, pointer, index, index}, isa, loc,
+      [&](KernelBuilder &b, ValueRange args) {
         b.dispatch(args[4], 1, getDecodeRows(isa), [&](int64_t rows) {
           MicroBlock(b, kind, rows, args).emitDecoding();
         });
