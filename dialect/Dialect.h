@@ -52,13 +52,14 @@ constexpr llvm::StringLiteral kConfigAttr = "ds.config";
 /// checkpoint that the model does not read.
 constexpr llvm::StringLiteral kIgnoredAttr = "ds.ignored";
 /// Function attribute, a string: the entry point of the artifact that the
-/// function is. "infer" serves, "log_prob" gives log-probabilities of tokens
-/// chosen from its logits, "train" gives losses and adds to gradients, "update"
-/// is a step of the optimiser.
+/// function is. "infer" serves, "draft" guesses the token after the next from
+/// what "infer" leaves, "log_prob" gives log-probabilities of tokens chosen
+/// from its logits, "train" gives losses and adds to gradients, "update" is a
+/// step of the optimiser.
 constexpr llvm::StringLiteral kEntryAttr = "ds.entry";
-constexpr llvm::StringLiteral kInferEntry = "infer",
-                              kLogProbEntry = "log_prob",
-                              kTrainEntry = "train", kUpdateEntry = "update";
+constexpr llvm::StringLiteral kInferEntry = "infer", kDraftEntry = "draft",
+                              kLogProbEntry = "log_prob", kTrainEntry = "train",
+                              kUpdateEntry = "update";
 /// Unit attribute of a "train" entry: every row but the last of each sequence
 /// has a target, whatever the data's loss mask says.
 constexpr llvm::StringLiteral kAllTargetsAttr = "ds.all_targets";

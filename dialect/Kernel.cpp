@@ -94,6 +94,8 @@ StringRef ds::getSeqRows(Value seq) {
     return "E";
   case SeqRows::Blocks:
     return "C";
+  case SeqRows::Following:
+    return "T";
   }
   llvm_unreachable("covered switch");
 }

@@ -49,7 +49,8 @@ def Ds_SeqRows : I32EnumAttr<"SeqRows", "which rows a view of the sequences has"
     I32EnumAttrCase<"Prompt", 0, "prompt">,
     I32EnumAttrCase<"Generated", 1, "generated">,
     I32EnumAttrCase<"Expanded", 2, "expanded">,
-    I32EnumAttrCase<"Blocks", 3, "blocks">]> {
+    I32EnumAttrCase<"Blocks", 3, "blocks">,
+    I32EnumAttrCase<"Following", 4, "following">]> {
   let cppNamespace = "::ds";
 }
 
@@ -98,7 +99,8 @@ def ViewSeqOp : Ds_Op<"view_seq", [Pure]> {
     these positions (`ds.new_state`), pages of `generated` those of what is
     kept. `blocks` has the tokens of the step that are the last of a stride, the
     one of the model's states that have any (C rows); its pages are those of
-    what is kept.
+    what is kept. `following` has the rows of the step, but each has the token
+    that follows its own: what a draft head of a training step embeds.
 
     ```mlir
     %p = ds.view_seq %s prompt

@@ -63,6 +63,8 @@ LogicalResult WeightOp::verify() {
                          << "other type, got "
                          << stringifyWeightLayout(*getLayout()) << " of "
                          << type;
+  if (getCopies() && (getLabels().size() != 1 || getLayers() || getStack()))
+    return emitOpError() << "expects copies of a weight that is one tensor";
   if (getPaired() && (getRows().size() != 2 || getRows()[0] != getRows()[1]))
     return emitOpError() << "expects two labels of equal rows to be paired";
   return success();

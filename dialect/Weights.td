@@ -62,6 +62,10 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
     `frozen` that training leaves it as it is. A router's bias that is frozen may
     have a `balance_rate`: `ds.balance_step` moves it by the loads of its experts.
 
+    `copies` are labels under which the checkpoint may hold the weight once
+    more, as multi-token prediction layers hold the embedding and the head. They
+    are checked to be equal and not kept.
+
     ```mlir
     ds.weight @layer.mlp.down {labels = ["model.layers.{i}.mlp.down_proj.weight"],
                                rows = array<i64: 64>, layers = array<i64: 0, 30>}
@@ -81,7 +85,8 @@ def WeightOp : Ds_Op<"weight", [Symbol]> {
                        OptionalAttr<Ds_WeightLayout>:$layout,
                        OptionalAttr<Ds_InitAttr>:$init,
                        UnitAttr:$decay, UnitAttr:$frozen,
-                       OptionalAttr<F64Attr>:$balance_rate);
+                       OptionalAttr<F64Attr>:$balance_rate,
+                       OptionalAttr<StrArrayAttr>:$copies);
   let assemblyFormat =
       "$sym_name (`layout` $layout^)? attr-dict `:` $type";
   let hasVerifier = 1;

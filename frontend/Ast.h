@@ -208,9 +208,10 @@ struct Label {
 };
 
 /// `weight name : [N, K] "label"`, `... concat("a", "b")` or
-/// `weight name = other`; `weight name : [E, N, K] stack(e in 0..E, "a.{e}")` is
-/// a matrix for each of a range. After the labels how it is trained, such as
-/// `init = normal(0.02), decay = false`.
+/// `weight name = other`, after which the label of a copy may follow; `weight
+/// name : [E, N, K] stack(e in 0..E, "a.{e}")` is a matrix for each of a range.
+/// After the labels how it is trained, such as `init = normal(0.02), decay =
+/// false`.
 struct Weight : ItemBase<Item::Weight> {
   using ItemBase::ItemBase;
   Ident name;
@@ -219,7 +220,8 @@ struct Weight : ItemBase<Item::Weight> {
   Ident index; ///< Of a stack, with its range.
   ExprPtr first, last;
   std::vector<Argument> options; ///< With names.
-  Ident tied;                    ///< The other weight that it is.
+  /// The other weight that it is; `labels` are then names of copies.
+  Ident tied;
 };
 
 /// `state name : [Hk, Dh]` or `state name : [Hk, Dh] every d`.

@@ -13,6 +13,14 @@ std::vector<DslType> Checker::checkCall(const CallExpr &call, Scope &scope) {
     callee = index->base.get();
     checkInt(*index->index, scope);
   }
+  if (const MemberExpr *member = findModelMember(*callee, scope)) {
+    if (member->name.name == "draft")
+      return {checkModelCall(call, spell(*member->base), scope)};
+    diag.error(member->name.getLoc(), "expects 'draft' after the name of a "
+                                      "model, got '" +
+                                          member->name.name + "'");
+    return {DslType()};
+  }
   auto *name = llvm::dyn_cast<NameExpr>(callee);
   bool isIndexed = callee != call.callee.get();
   if (name && !isIndexed && isConstFunction(name->text))

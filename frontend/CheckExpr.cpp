@@ -67,6 +67,14 @@ DslType Checker::checkName(const NameExpr &expr, Scope &scope) {
 }
 
 DslType Checker::checkMember(const MemberExpr &expr, Scope &scope) {
+  if (findModelMember(expr, scope)) {
+    if (expr.name.name == "has_draft")
+      return DslType::Bool;
+    diag.error(expr.name.getLoc(),
+               "expects 'has_draft' after the name of a model, got '" +
+                   expr.name.name + "'");
+    return {};
+  }
   DslType base = checkExpr(*expr.base, scope);
   if (base.kind != DslType::Record)
     return mismatch(*expr.base, "a config before '.'", base);

@@ -9,13 +9,14 @@ using llvm::Twine;
 
 void Checker::checkFn(const Fn &fn, Scope &scope) {
   ModuleInfo &info = inObjective() ? objective : modules[module->name.name];
-  StringRef name = inObjective() ? "loss" : "forward";
+  StringRef name = inObjective() ? "loss" : isDraft(fn) ? "draft" : "forward";
+  Signature &known = isDraft(fn) ? info.draft : info.signature;
   if (fn.name.name != name) {
     diag.error(fn.name.getLoc(), "expects a function called '" + name +
                                      "', got '" + fn.name.name + "'");
     return;
   }
-  if (info.signature.valid) {
+  if (known.valid) {
     diag.error(fn.name.getLoc(), "'" + name + "' is declared twice");
     return;
   }
@@ -23,7 +24,9 @@ void Checker::checkFn(const Fn &fn, Scope &scope) {
   inner.parent = &scope;
   Signature own;
   checkSignature(fn, inner, own);
-  if (module->kind == Decl::Model)
+  if (isDraft(fn))
+    checkDraft(fn, own, info.signature);
+  else if (module->kind == Decl::Model)
     checkEntry(fn, own);
   if (module->kind == Decl::Objective)
     checkLoss(fn, own);
@@ -34,7 +37,7 @@ void Checker::checkFn(const Fn &fn, Scope &scope) {
     diag.error(fn.name.getLoc(),
                "expects 'return' at the end of every path of '" + name + "'");
   signature = nullptr;
-  info.signature = own;
+  known = own;
 }
 
 void Checker::checkSignature(const Fn &fn, Scope &scope, Signature &signature) {
@@ -72,16 +75,61 @@ void Checker::checkSignature(const Fn &fn, Scope &scope, Signature &signature) {
   signature.valid = true;
 }
 
-/// The model's function is what the runtime calls.
+/// Whether `type` is f32[rows, vocabulary].
+static bool areLogits(const DslType &type) {
+  return type.isInvalid() || (type.isF32 && type.dims.size() == 2);
+}
+
+/// Whether `type` is [T, columns] in the compute type.
+static bool areHidden(const DslType &type) {
+  return type.isInvalid() ||
+         (type.kind == DslType::Tensor && !type.isF32 && !type.isI32 &&
+          type.dims.size() == 2 && type.dims[0] == Dim::name("T"));
+}
+
+/// The model's function is what the runtime calls. Its second result is what
+/// the draft head takes.
 void Checker::checkEntry(const Fn &fn, const Signature &signature) {
+  size_t results = signature.results.size();
   bool fits = signature.params.size() == 1 &&
               signature.params[0].kind == DslType::Seq &&
-              signature.results.size() == 1;
-  if (fits && !signature.results[0].isInvalid())
-    fits = signature.results[0].isF32 && signature.results[0].dims.size() == 2;
+              (results == 1 || results == 2) &&
+              areLogits(signature.results[0]) &&
+              (results == 1 || areHidden(signature.results[1]));
   if (!fits)
     diag.error(fn.name.getLoc(), "expects the model's function to be "
-                                 "forward(s: seq) -> f32[Tout, vocabulary]");
+                                 "forward(s: seq) -> f32[Tout, vocabulary], "
+                                 "with [T, columns] as a second result for a "
+                                 "function 'draft'");
+}
+
+/// The draft head goes on from what 'forward' returns beside the logits, and
+/// returns the same.
+void Checker::checkDraft(const Fn &fn, const Signature &signature,
+                         const Signature &forward) {
+  bool fits = signature.params.size() == 2 && signature.results.size() == 2 &&
+              signature.params[1].kind == DslType::Seq;
+  if (!fits) {
+    diag.error(fn.name.getLoc(),
+               "expects the draft head to be draft(hidden: [T, columns], s: "
+               "seq) -> f32[Tout, vocabulary], [T, columns]");
+    return;
+  }
+  if (!forward.valid || forward.results.size() != 2) {
+    diag.error(fn.name.getLoc(),
+               "expects 'forward', before 'draft', to return what 'draft' "
+               "takes as a second result");
+    return;
+  }
+  auto check = [&](const DslType &type, const DslType &expected, Twine what) {
+    if (!type.isInvalid() && !expected.isInvalid() && type != expected)
+      diag.error(fn.name.getLoc(),
+                 "expects " + what + " of 'draft' to be " + expected.str() +
+                     " as 'forward' returns, got " + type.str());
+  };
+  check(signature.params[0], forward.results[1], "the first argument");
+  check(signature.results[0], forward.results[0], "the first result");
+  check(signature.results[1], forward.results[1], "the second result");
 }
 
 //===----------------------------------------------------------------------===//

@@ -30,17 +30,27 @@ void Checker::checkModule(const Decl &decl) {
                "expects a model to take one config, such as '" +
                    decl.name.name + "(c: Config)'");
   checkItems(decl.body, scope);
-  bool hasForward = false;
-  for (const ItemPtr &item : decl.body)
-    if (auto *fn = llvm::dyn_cast<Fn>(item.get())) {
-      checkFn(*fn, scope);
-      hasForward = true;
-    }
-  if (!hasForward)
+  if (!checkFns(decl.body, scope))
     diag.error(decl.name.getLoc(),
                "expects '" + decl.name.name + "' to have a function 'forward'");
   else
     checkUnused(scope);
+}
+
+/// Checks the functions of a module, those in branches too. Returns whether
+/// there are any.
+bool Checker::checkFns(const ast::Block &block, Scope &scope) {
+  bool any = false;
+  for (const ItemPtr &item : block) {
+    if (auto *fn = llvm::dyn_cast<Fn>(item.get())) {
+      checkFn(*fn, scope);
+      any = true;
+    } else if (auto *branch = llvm::dyn_cast<If>(item.get())) {
+      any |= checkFns(branch->thenBlock, scope);
+      any |= checkFns(branch->elseBlock, scope);
+    }
+  }
+  return any;
 }
 
 /// Puts the names of a config in scope, and `c.name` as well.
@@ -78,7 +88,7 @@ void Checker::checkItem(const Item &item, Scope &scope) {
   case Item::Auxiliary:
     return checkAuxiliary(llvm::cast<Auxiliary>(item), scope);
   case Item::Fn:
-    if (!branches.empty())
+    if (!branches.empty() && !isDraft(llvm::cast<Fn>(item)))
       diag.error(item.loc, "expects 'fn' outside 'if'");
     return;
   case Item::If: {
@@ -165,6 +175,8 @@ void Checker::checkWeight(const Weight &weight, Scope &scope) {
                                            other->type.str());
     else if (other)
       symbol.type = other->type;
+    for (const Label &label : weight.labels)
+      checkLabel(label.text, scope);
     return declare(scope, weight.name, symbol);
   }
   symbol.type = resolveTensor(weight.type, scope, nullptr);

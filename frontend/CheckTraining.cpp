@@ -31,12 +31,7 @@ void Checker::checkObjective(const Decl &decl) {
                                    "as '" +
                                        decl.name.name + "(policy: model)'");
   checkItems(decl.body, scope);
-  bool hasLoss = false;
-  for (const ItemPtr &item : decl.body)
-    if (auto *fn = llvm::dyn_cast<Fn>(item.get())) {
-      checkFn(*fn, scope);
-      hasLoss = true;
-    }
+  bool hasLoss = checkFns(decl.body, scope);
   if (objective.signature.valid)
     checkUnused(scope);
   else if (!hasLoss)
@@ -106,6 +101,17 @@ DslType Checker::checkModelCall(const CallExpr &call, StringRef name,
   }
   return DslType::tensor(
       {Dim::name("Tout"), Dim::name((name + ".vocabulary").str())}, true);
+}
+
+/// Returns `expr` if it is `policy.name`, policy being a model, else null.
+const MemberExpr *Checker::findModelMember(const Expr &expr, Scope &scope) {
+  auto *member = llvm::dyn_cast<MemberExpr>(&expr);
+  auto *base = member ? llvm::dyn_cast<NameExpr>(member->base.get()) : nullptr;
+  Symbol *symbol = base ? scope.find(base->text) : nullptr;
+  if (!symbol || symbol->type.kind != DslType::Model)
+    return nullptr;
+  symbol->used = true;
+  return member;
 }
 
 /// Tensors of objectives are f32; numbers stand for tensors of one value.

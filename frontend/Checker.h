@@ -46,6 +46,7 @@ private:
   struct ModuleInfo {
     const ast::Decl *decl = nullptr;
     Signature signature;
+    Signature draft; ///< Of a model's function 'draft'.
   };
   /// What a `use` gives a module's integer parameters.
   using Arguments = llvm::StringMap<Dim>;
@@ -84,7 +85,14 @@ private:
   DslType resolveTensor(const ast::TypeExpr &type, Scope &scope,
                         Signature *signature);
   void checkSignature(const ast::Fn &fn, Scope &scope, Signature &signature);
+  bool checkFns(const ast::Block &block, Scope &scope);
   void checkEntry(const ast::Fn &fn, const Signature &signature);
+  void checkDraft(const ast::Fn &fn, const Signature &signature,
+                  const Signature &forward);
+  /// Whether `fn` is the draft head of the model that is being checked.
+  bool isDraft(const ast::Fn &fn) const {
+    return module->kind == ast::Decl::Model && fn.name.name == "draft";
+  }
 
   // CheckTraining.cpp: objectives, and how weights are trained.
   void checkObjective(const ast::Decl &objective);
@@ -100,6 +108,7 @@ private:
   void checkLoss(const ast::Fn &fn, const Signature &signature);
   DslType checkModelCall(const ast::CallExpr &call, llvm::StringRef name,
                          Scope &scope);
+  const ast::MemberExpr *findModelMember(const ast::Expr &expr, Scope &scope);
   DslType checkArithmetic(const ast::BinaryExpr &expr, const DslType &left,
                           const DslType &right);
   bool inObjective() const {

@@ -136,8 +136,10 @@ static Row getFieldRow(const Field &field) {
 
 static Row getWeightRow(const Weight &weight) {
   std::string name = "weight " + weight.name.name.str();
-  if (weight.tied)
+  if (weight.tied && weight.labels.empty())
     return {name, "= " + weight.tied.name.str()};
+  if (weight.tied)
+    return {name, "= " + weight.tied.name.str(), weight.labels[0].text.str()};
   std::string labels;
   for (const Label &label : weight.labels) {
     labels += (labels.empty() ? "" : ", ") + label.text.str();

@@ -11,11 +11,8 @@ using llvm::Twine;
 static constexpr int64_t kMaxIterations = 65536;
 
 Generator::Values Generator::callInstance(Instance &instance, Values args,
-                                          Frame &frame) {
-  const Fn *fn = nullptr;
-  for (const ItemPtr &item : instance.module->body)
-    if (auto *each = llvm::dyn_cast<Fn>(item.get()))
-      fn = each;
+                                          Frame &frame, StringRef name) {
+  const Fn *fn = instance.findFn(name);
   Env env{instance, frame, {}, {}};
   env.consts.parent = &instance.scope;
   for (auto [param, arg] : llvm::zip(fn->params, args))
@@ -195,7 +192,9 @@ Generator::Values Generator::evaluateCall(const CallExpr &call, Env &env) {
   OpSet set = inObjective(env) ? OpSet::Objective : OpSet::Module;
   mlir::Value value;
   auto *name = llvm::dyn_cast<NameExpr>(call.callee.get());
-  if (const OpInfo *op = name ? findOp(name->text, set) : nullptr)
+  if (llvm::isa<MemberExpr>(call.callee.get()))
+    value = callDraft(call, env);
+  else if (const OpInfo *op = name ? findOp(name->text, set) : nullptr)
     value = evaluateOp(call, *op, env);
   else if (inObjective(env))
     value = callModel(call, env);

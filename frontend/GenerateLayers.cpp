@@ -33,6 +33,16 @@ Generator::Values Generator::callLayer(const CallExpr &call,
   Body *body = getBody(stack, std::move(args), input.getType(), index);
   if (!body)
     return {};
+  // Layers have rows and positions in common with what a draft head sees.
+  if (auto view = seq.getDefiningOp<ViewSeqOp>()) {
+    auto embeddings = body->func->getOps<EmbeddingOp>();
+    if (!embeddings.empty()) {
+      diag.error(call.loc, "expects layers of a draft head not to embed "
+                           "tokens");
+      return {};
+    }
+    seq = view.getSeq();
+  }
   Run *last = runs.empty() ? nullptr : &runs.back();
   if (!last || last->body != body || index != last->first + last->count ||
       input != last->op.getResult(0))

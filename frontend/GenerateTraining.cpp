@@ -8,13 +8,6 @@ using namespace ds::ast;
 using llvm::StringRef;
 using llvm::Twine;
 
-static const Fn *findFn(const Decl &decl) {
-  for (const ItemPtr &item : decl.body)
-    if (auto *fn = llvm::dyn_cast<Fn>(item.get()))
-      return fn;
-  return nullptr;
-}
-
 /// What a training step asks of the objective and of the model.
 bool Generator::checkTrainable(const Instance &model) {
   if (objective->params.size() > 1) {
@@ -24,7 +17,7 @@ bool Generator::checkTrainable(const Instance &model) {
                    objective->params[1].name.name + "' yet");
     return false;
   }
-  const TypeExpr &result = findFn(*model.module)->results[0];
+  const TypeExpr &result = model.findFn("forward")->results[0];
   if (spell(*result.dims[0]) == "Tout")
     return true;
   diag.error(result.loc, "expects a model that is trained to return "
@@ -38,10 +31,12 @@ bool Generator::buildTrain(Instance &model) {
   if (!checkTrainable(model))
     return false;
   std::unique_ptr<Instance> instance =
-      instantiator.instantiateObjective(*objective);
+      instantiator.instantiateObjective(*objective, model.findFn("draft"));
   if (!instance)
     return false;
-  const Fn &fn = *findFn(*objective);
+  const Fn &fn = *instance->findFn("loss");
+  for (std::unique_ptr<Body> &body : bodies)
+    body->runs = 0;
   startEntry(fn.loc, "train", kTrainEntry);
   trained = &model;
   Env env{*instance, entryFrame, {}, {}};
@@ -76,9 +71,35 @@ mlir::Value Generator::callModel(const CallExpr &call, Env &env) {
     return logits;
   mlir::Value seq = evaluate(*call.args[0].value, env);
   Values results = callInstance(*trained, {seq}, env.frame);
-  if (!results.empty())
-    logits = results[0];
+  if (results.empty())
+    return {};
+  logits = results[0];
+  if (results.size() > 1)
+    hidden = results[1];
   return logits;
+}
+
+/// The logits of the model's draft head, which sees the token after that of
+/// each row (arXiv 2412.19437, section 2.2).
+mlir::Value Generator::callDraft(const CallExpr &call, Env &env) {
+  if (draftLogits)
+    return draftLogits;
+  if (!trained->findFn("draft")) {
+    diag.error(call.loc, "expects '" + spell(*call.callee) +
+                             "' where the model has a draft head; 'if " +
+                             spell(*llvm::cast<MemberExpr>(*call.callee).base) +
+                             ".has_draft' asks for it");
+    return {};
+  }
+  mlir::Value seq = evaluate(*call.args[0].value, env);
+  if (!seq || !callModel(call, env))
+    return {};
+  mlir::Value view =
+      ViewSeqOp::create(builder, getLoc(call.loc), seq, SeqRows::Following);
+  Values results = callInstance(*trained, {hidden, view}, env.frame, "draft");
+  if (!results.empty())
+    draftLogits = results[0];
+  return draftLogits;
 }
 
 mlir::Value Generator::evaluateUnary(const UnaryExpr &expr, Env &env) {

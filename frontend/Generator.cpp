@@ -34,6 +34,10 @@ Generator::generate(Instance &model, StringRef modelType,
   if (!buildInfer(model))
     return {};
   func::FuncOp infer = entry;
+  if (model.findFn("draft") && !buildDraft(model))
+    return {};
+  if (!checkUsed(entryWeights))
+    return {};
   if (objective && !buildTrain(model))
     return {};
   builder.setInsertionPoint(infer);
@@ -111,21 +115,46 @@ bool Generator::buildInfer(Instance &model) {
   symbols.insert("forward");
   if (objective)
     symbols.insert("train");
-  const Fn *fn = nullptr;
-  for (const ItemPtr &item : model.module->body)
-    if (auto *each = llvm::dyn_cast<Fn>(item.get()))
-      fn = each;
-  startEntry(fn->loc, "forward", kInferEntry);
+  bool hasDraft = model.findFn("draft");
+  if (hasDraft)
+    symbols.insert("draft");
+  for (std::unique_ptr<Body> &body : bodies)
+    body->runs = 0;
+  startEntry(model.findFn("forward")->loc, "forward", kInferEntry);
   Values results = callInstance(model, {entry.getArgument(0)}, entryFrame);
   if (results.empty())
     return false;
-  Values outputs = {results[0]};
+  if (!hasDraft)
+    results.resize(1);
+  finishEntry(getOutputs(results));
+  return true;
+}
+
+/// Builds @draft, which goes on from what @forward returns beside the logits.
+/// Its runs of a body have other states than those of @forward.
+bool Generator::buildDraft(Instance &model) {
+  mlir::Type type = entry.getResultTypes()[1];
+  startEntry(model.findFn("draft")->loc, "draft", kDraftEntry);
+  llvm::SmallVector<mlir::NamedAttribute> attrs = {
+      builder.getNamedAttr(kNameAttr, builder.getStringAttr("hidden"))};
+  (void)entry.insertArgument(1, type, builder.getDictionaryAttr(attrs),
+                             entry.getLoc());
+  Values results = callInstance(
+      model, {entry.getArgument(1), entry.getArgument(0)}, entryFrame, "draft");
+  if (results.empty())
+    return false;
+  finishEntry(getOutputs(results));
+  return true;
+}
+
+/// What an entry returns: `results`, and all states.
+Generator::Values Generator::getOutputs(const Values &results) {
+  Values outputs = results;
   for (StateInstance *state : entryStates)
     outputs.push_back(entryFrame.states[state]);
   for (Run &run : runs)
     llvm::append_range(outputs, run.op.getResults().drop_front());
-  finishEntry(outputs);
-  return checkUsed(entryWeights);
+  return outputs;
 }
 
 /// Begins a function of the sequences and of the states that lie outside of
@@ -139,8 +168,6 @@ void Generator::startEntry(llvm::SMLoc loc, StringRef name, StringRef kind) {
   entryFrame.isEntry = true;
   runs.clear();
   iterations = 0;
-  for (std::unique_ptr<Body> &body : bodies)
-    body->runs = 0;
   for (StateInstance *state : entryStates) {
     addStateArg(*state, state->name);
     entryFrame.states[state] = block->getArguments().back();
@@ -221,6 +248,10 @@ void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
   mlir::DenseI64ArrayAttr layers;
   if (body)
     layers = builder.getDenseI64ArrayAttr({body->first, body->count});
+  mlir::ArrayAttr copies;
+  if (!weight.copies.empty())
+    copies = builder.getStrArrayAttr(llvm::SmallVector<StringRef>(
+        weight.copies.begin(), weight.copies.end()));
   InitAttr init;
   mlir::UnitAttr decay, frozen;
   if (objective) {
@@ -235,9 +266,9 @@ void Generator::emitWeight(const WeightInstance &weight, const Body *body) {
       mlir::TypeAttr::get(getWeightType(weight)), layers, mlir::UnitAttr(),
       weight.stack ? builder.getI64IntegerAttr(weight.stack)
                    : mlir::IntegerAttr(),
-      mlir::DenseI64ArrayAttr(),
-      WeightLayoutAttr(), init, decay, frozen,
+      mlir::DenseI64ArrayAttr(), WeightLayoutAttr(), init, decay, frozen,
       auxiliary && weight.balanceRate > 0
           ? builder.getF64FloatAttr(weight.balanceRate)
-          : mlir::FloatAttr());
+          : mlir::FloatAttr(),
+      copies);
 }

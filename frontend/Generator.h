@@ -62,7 +62,9 @@ private:
 
   // Generator.cpp: the entry functions and what frames them.
   bool buildInfer(Instance &model);
+  bool buildDraft(Instance &model);
   void startEntry(llvm::SMLoc loc, llvm::StringRef name, llvm::StringRef kind);
+  Values getOutputs(const Values &results);
   void finishEntry(const Values &outputs);
   void addStateArg(const StateInstance &state, llvm::StringRef name);
   void setAttributes(mlir::ModuleOp module, Instance &model,
@@ -79,6 +81,7 @@ private:
   bool checkTrainable(const Instance &model);
   void addInputs(Env &env, mlir::Value seq);
   mlir::Value callModel(const ast::CallExpr &call, Env &env);
+  mlir::Value callDraft(const ast::CallExpr &call, Env &env);
   mlir::Value evaluateUnary(const ast::UnaryExpr &expr, Env &env);
   mlir::Value evaluateSide(const ast::Expr &expr, Env &env);
   mlir::Value evaluateArithmetic(const ast::BinaryExpr &expr, Env &env);
@@ -99,7 +102,8 @@ private:
   void extendRun(Run &run);
 
   // GenerateFn.cpp: statements and expressions.
-  Values callInstance(Instance &instance, Values args, Frame &frame);
+  Values callInstance(Instance &instance, Values args, Frame &frame,
+                      llvm::StringRef name = "forward");
   Flow runBlock(const ast::Block &block, Env &env, Values &results);
   Flow runItem(const ast::Item &item, Env &env, Values &results);
   Flow runFor(const ast::For &loop, Env &env, Values &results);
@@ -125,7 +129,8 @@ private:
   const ast::Decl *objective = nullptr;
   bool auxiliary = false; // Whether the objective takes in the model's terms.
   Instance *trained = nullptr; // The model that the objective calls.
-  mlir::Value logits;          // Of it, once it has been called.
+  mlir::Value logits, hidden;  // Of it, once it has been called.
+  mlir::Value draftLogits;     // Of its draft head.
   mlir::func::FuncOp entry;    // Being built.
   Frame entryFrame;
   std::vector<StateInstance *> entryStates;

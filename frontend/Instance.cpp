@@ -26,6 +26,11 @@ StateInstance *Instance::findState(StringRef name) {
   return nullptr;
 }
 
+const Fn *Instance::findFn(StringRef name) const {
+  auto found = functions.find(name.str());
+  return found == functions.end() ? nullptr : found->second;
+}
+
 Instance *Instance::findPart(StringRef name) {
   for (auto &entry : parts)
     if (entry.first == name)
@@ -61,8 +66,13 @@ std::unique_ptr<Instance> Instantiator::instantiate(const Decl &model,
 }
 
 std::unique_ptr<Instance>
-Instantiator::instantiateObjective(const Decl &objective) {
-  std::vector<ConstValue> models(objective.params.size(), ConstValue::null());
+Instantiator::instantiateObjective(const Decl &objective, bool hasDraft) {
+  auto facts = std::make_shared<Record>();
+  facts->names["has_draft"] = ConstValue::of(hasDraft);
+  ConstValue model;
+  model.kind = ConstValue::Object;
+  model.record = facts;
+  std::vector<ConstValue> models(objective.params.size(), model);
   return make(objective, std::move(models), "", "");
 }
 
@@ -120,6 +130,11 @@ bool Instantiator::addItem(Instance &instance, const Item &item) {
     return addState(instance, llvm::cast<State>(item));
   case Item::Use:
     return addUse(instance, llvm::cast<Use>(item));
+  case Item::Fn: {
+    const auto &fn = llvm::cast<Fn>(item);
+    instance.functions[fn.name.name.str()] = &fn;
+    return true;
+  }
   case Item::If: {
     const auto &branch = llvm::cast<If>(item);
     std::optional<bool> taken =
@@ -164,7 +179,7 @@ bool Instantiator::addWeight(Instance &instance, const Weight &decl) {
   std::string name = decl.name.name.str();
   if (decl.tied) {
     instance.tied[name] = decl.tied.name.str();
-    return true;
+    return addCopies(instance, decl);
   }
   auto weight = std::make_unique<WeightInstance>();
   weight->decl = &decl;
@@ -174,6 +189,28 @@ bool Instantiator::addWeight(Instance &instance, const Weight &decl) {
       !addRows(instance, *weight) || !addOptions(instance, *weight))
     return false;
   instance.weights[name] = std::move(weight);
+  return true;
+}
+
+/// Labels behind another name of a weight are those of copies.
+bool Instantiator::addCopies(Instance &instance, const Weight &decl) {
+  if (decl.labels.empty())
+    return true;
+  WeightInstance *weight = instance.findWeight(decl.tied.name);
+  if (!weight) {
+    diag.error(decl.tied.getLoc(), "expects '" + decl.tied.name +
+                                       "' to be declared for this "
+                                       "configuration");
+    return false;
+  }
+  if (weight->labels.size() != 1 || weight->stack) {
+    diag.error(decl.labels[0].getLoc(),
+               "expects a copy of a weight that is one tensor, got '" +
+                   decl.tied.name + "'");
+    return false;
+  }
+  weight->copies.push_back(
+      joinLabel(instance.label, decl.labels[0].text, instance.scope));
   return true;
 }
 

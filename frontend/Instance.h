@@ -24,6 +24,7 @@ struct WeightInstance {
   std::vector<int64_t> dims;
   std::vector<std::string> labels; ///< `{i}` stands for the layer.
   std::vector<int64_t> rows;       ///< Of each label.
+  std::vector<std::string> copies; ///< Labels under which it is there again.
   int64_t stack = 0;  ///< Matrices, `{e}` in labels standing for their number.
   bool isF32 = false; ///< Kept in f32 in every mode.
   bool isFp8 = false; ///< The checkpoint has it in FP8, with scales.
@@ -63,7 +64,10 @@ struct Instance {
   std::vector<std::string> ignored; ///< Beginnings of names of tensors.
   std::vector<std::pair<std::string, std::unique_ptr<Instance>>> parts;
   std::map<std::string, StackInstance> stacks;
+  std::map<std::string, const ast::Fn *> functions; ///< By name.
 
+  /// Returns the function of this name, or null.
+  const ast::Fn *findFn(llvm::StringRef name) const;
   WeightInstance *findWeight(llvm::StringRef name);
   StateInstance *findState(llvm::StringRef name);
   Instance *findPart(llvm::StringRef name);
@@ -81,9 +85,10 @@ public:
   /// Instantiates the model for a bound config. Null after an error.
   std::unique_ptr<Instance> instantiate(const ast::Decl &model,
                                         const ConstValue &config);
-  /// Instantiates an objective, whose models have no instance in it. Null
-  /// after an error.
-  std::unique_ptr<Instance> instantiateObjective(const ast::Decl &objective);
+  /// Instantiates an objective over models of which `hasDraft` says whether
+  /// they have a draft head. Null after an error.
+  std::unique_ptr<Instance> instantiateObjective(const ast::Decl &objective,
+                                                 bool hasDraft);
   /// Evaluates the arguments of layer `index` of `stack`, a part of `owner`.
   std::vector<ConstValue> getLayerArgs(const Instance &owner,
                                        const StackInstance &stack,
@@ -100,6 +105,7 @@ private:
   bool addItems(Instance &instance, const ast::Block &block);
   bool addItem(Instance &instance, const ast::Item &item);
   bool addWeight(Instance &instance, const ast::Weight &weight);
+  bool addCopies(Instance &instance, const ast::Weight &decl);
   bool addRows(Instance &instance, WeightInstance &weight);
   bool addStack(Instance &instance, WeightInstance &weight, ConstScope &scope);
   bool addOptions(Instance &instance, WeightInstance &weight);

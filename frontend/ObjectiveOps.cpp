@@ -24,6 +24,19 @@ static mlir::Value makeInput(BuildCall &call, StringRef name, mlir::Value seq) {
 // What the data says of a row
 //===----------------------------------------------------------------------===//
 
+/// The name of what the data says of a row about the token after it or, with
+/// `ahead` 2, about the one after that, which a draft head guesses. Empty after
+/// an error.
+static std::string getRowName(BuildCall &call, StringRef name) {
+  auto ahead = call.keywords.find("ahead");
+  if (ahead == call.keywords.end() || ahead->second.integer == 1)
+    return name.str();
+  if (ahead->second.integer == 2)
+    return ("draft_" + name).str();
+  call.fail("ahead", "expects ahead to be 1 or 2, got " + ahead->second.str());
+  return "";
+}
+
 static DslType checkTargets(CheckCall &) { return DslType::Targets; }
 
 static mlir::Value buildTargets(BuildCall &call) {
@@ -31,8 +44,11 @@ static mlir::Value buildTargets(BuildCall &call) {
   if (all != call.keywords.end() && all->second.boolean)
     call.builder.getInsertionBlock()->getParentOp()->setAttr(
         kAllTargetsAttr, call.builder.getUnitAttr());
+  std::string name = getRowName(call, "targets");
+  if (name.empty())
+    return {};
   return RowInputOp::create(call.builder, call.loc,
-                            getRows(call.builder.getI32Type()), "targets",
+                            getRows(call.builder.getI32Type()), name,
                             call.args[0]);
 }
 
@@ -74,7 +90,8 @@ static mlir::Value buildMean(BuildCall &call, StringRef share) {
 }
 
 static mlir::Value buildTokenMean(BuildCall &call) {
-  return buildMean(call, "token_weight");
+  std::string name = getRowName(call, "token_weight");
+  return name.empty() ? mlir::Value() : buildMean(call, name);
 }
 
 static mlir::Value buildSequenceMean(BuildCall &call) {
@@ -134,7 +151,7 @@ const std::vector<OpInfo> &ds::getObjectiveOps() {
   static const std::vector<OpInfo> ops = {
       {"targets",
        {{"sequences", T::Seq}},
-       {{"all", T::Bool, true}},
+       {{"all", T::Bool, true}, {"ahead", T::Int, true}},
        checkTargets,
        buildTargets},
       {"inverse_temperature",
@@ -151,7 +168,7 @@ const std::vector<OpInfo> &ds::getObjectiveOps() {
        buildLogProb},
       {"token_mean",
        {{"input", T::Tensor}, {"sequences", T::Seq}},
-       {},
+       {{"ahead", T::Int, true}},
        checkMean,
        buildTokenMean},
       {"sequence_mean",

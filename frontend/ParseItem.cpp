@@ -92,6 +92,10 @@ ItemPtr Parser::parseWeight() {
   if (consumeMark("=")) {
     if (!expectName(item->tied, "the name of another weight"))
       return nullptr;
+    if (peek().kind == Token::String && !peek().startsLine) {
+      item->labels.emplace_back();
+      item->labels.back().text = take().text;
+    }
     return item;
   }
   if (!expectMark(":", "and the weight's type") ||

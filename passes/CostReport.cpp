@@ -154,6 +154,8 @@ void ds::printCost(ModuleOp module, const MemoryPlan &plan, int64_t tokens,
     printKernels(*infer, "step of ", {{1, 1, 1, 1}, true}, os);
     printKernels(*infer, "step of ", {{tokens, 1, 1, tokens}, false}, os);
   }
+  if (const EntryPlan *draft = plan.find(kDraftEntry))
+    printKernels(*draft, "draft of ", {{1, 1, 1, 1}, true}, os);
   if (const EntryPlan *train = plan.find(kTrainEntry))
     printKernels(*train, "training step of ",
                  {{tokens, 1, tokens, tokens}, false}, os);

@@ -62,6 +62,8 @@ static json::Value weightJson(WeightOp weight, int64_t id) {
     object["stack"] = static_cast<int64_t>(*weight.getStack());
   if (weight.getRowGroups())
     object["row_groups"] = json::Array(*weight.getRowGroups());
+  if (weight.getCopies())
+    object["copies"] = toJson(weight.getCopiesAttr());
   if (findEntry(weight->getParentOfType<ModuleOp>(), kTrainEntry)) {
     object["decay"] = weight.getDecay();
     object["frozen"] = weight.getFrozen();
@@ -304,7 +306,7 @@ static json::Object entryJson(const EntryPlan &entry, KernelTable &kernels) {
     buffers.push_back(bufferJson(buffer, id));
   for (const PlannedInput &input : entry.inputs)
     inputs.push_back(json::Object{{"name", input.name},
-                                  {"element", input.isF32 ? "f32" : "i32"}});
+                                  {"element", elementName(input.element)}});
   LinearBytes arena = entry.arena;
   arena.constant += kArenaPadding;
   json::Object object{

@@ -126,14 +126,15 @@ int64_t MemoryPlan::weightBytes() const {
   return bytes;
 }
 
-int64_t MemoryPlan::stateBytesPerToken() const {
+int64_t MemoryPlan::stateBytesPerToken(bool drafts) const {
   int64_t bytes = 0;
   for (const PlannedState &state : states)
-    bytes += state.type.getLayers() * state.type.getWidth() /
-             state.type.getShape().back() *
-             roundUp(state.type.getShape().back(), 32) *
-             getElementBytes(state.type.getElementType()) /
-             state.type.getStride();
+    if (state.drafts == drafts)
+      bytes += state.type.getLayers() * state.type.getWidth() /
+               state.type.getShape().back() *
+               roundUp(state.type.getShape().back(), 32) *
+               getElementBytes(state.type.getElementType()) /
+               state.type.getStride();
   return bytes;
 }
 

@@ -51,7 +51,8 @@ LogicalResult Planner::planStates(func::FuncOp entry) {
       return each.name == name;
     });
     if (it == whole.states.end())
-      it = whole.states.insert(it, {name, type, std::nullopt});
+      it = whole.states.insert(
+          it, {name, type, std::nullopt, plan.name == kDraftEntry});
     if (it->type != type)
       return entry.emitOpError() << "expects state '" << name << "' to be "
                                  << it->type << " in all entries, got " << type;
@@ -71,11 +72,13 @@ LogicalResult Planner::planOutputs(func::FuncOp entry) {
   Operation *terminator = entry.getBody().front().getTerminator();
   ValueRange values = terminator->getOperands();
   ++now;
-  if (plan.name == kInferEntry) {
+  if (plan.name == kInferEntry || plan.name == kDraftEntry) {
     plan.logits = values.empty() ? -1 : keepOutput(values[0]);
     if (plan.logits < 0)
       return entry.emitOpError() << "expects the entry to return logits first";
-    if (auto head = values[0].getDefiningOp<KernelMatmulOp>())
+    if (values.size() > 1 && isa<RankedTensorType>(values[1].getType()))
+      plan.finalHidden = keepOutput(values[1]);
+    else if (auto head = values[0].getDefiningOp<KernelMatmulOp>())
       plan.finalHidden = keepOutput(head.getA());
   }
   if (plan.name == kLogProbEntry)
@@ -120,6 +123,11 @@ static LogicalResult checkOutputs(func::FuncOp entry, const EntryPlan &plan) {
   if (!isOutput(plan.logits))
     return entry.emitOpError() << "expects to return f32 logits of the rows "
                                << "that ds.select_rows chooses";
+  if (plan.name == kDraftEntry &&
+      (plan.finalHidden < 0 ||
+       plan.buffers[plan.finalHidden].rows != BufferRows::Tokens))
+    return entry.emitOpError() << "expects to return hidden rows of all tokens "
+                               << "after the logits";
   if (!isOutput(plan.loss) || !isOutput(plan.logProb))
     return entry.emitOpError() << "expects to return f32 losses and "
                                << "log-probabilities of the rows that "
@@ -145,7 +153,8 @@ static FailureOr<SmallVector<func::FuncOp>> findEntries(ModuleOp module) {
   if (failed(checkModule(module)))
     return failure();
   SmallVector<func::FuncOp> entries;
-  for (StringRef name : {kInferEntry, kLogProbEntry, kTrainEntry, kUpdateEntry})
+  for (StringRef name :
+       {kInferEntry, kDraftEntry, kLogProbEntry, kTrainEntry, kUpdateEntry})
     if (func::FuncOp entry = findEntry(module, name))
       entries.push_back(entry);
   if (entries.empty())

@@ -101,22 +101,24 @@ struct PlannedState {
   std::string name;
   StateType type;
   std::optional<bool> key; ///< Laid out as keys, else as values.
+  bool drafts = false;     ///< The draft head's alone.
 };
 
-/// A tensor of R rows that the runtime gives for a step.
+/// A tensor of R rows, of T rows for a draft, that the runtime gives for a
+/// step.
 struct PlannedInput {
   std::string name;
-  bool isF32 = true; ///< Elements are f32 instead of i32.
+  Type element;
 };
 
 /// The program of an entry and its memory.
 struct EntryPlan {
-  std::string name; ///< "infer", "log_prob", "train" or "update".
+  std::string name; ///< "infer", "draft", "log_prob", "train" or "update".
   std::vector<PlannedBuffer> buffers;
   std::vector<PlannedInput> inputs;
   std::vector<PlannedStep> program;
   LinearBytes arena; ///< Its size but for kArenaPadding.
-  int64_t logits = -1, finalHidden = -1;     ///< Of "infer".
+  int64_t logits = -1, finalHidden = -1; ///< Of "infer" and "draft".
   int64_t loss = -1, logProb = -1; ///< Of "train"; of "log_prob" the second.
   /// Of "train": names and buffers of further terms of the loss.
   std::vector<std::pair<std::string, int64_t>> auxiliary;
@@ -144,8 +146,9 @@ struct MemoryPlan {
   /// Bytes of the gradients, f32 copies and two moments of all weights that
   /// are trained; 0 without an entry "train".
   int64_t trainingBytes() const;
-  /// Bytes of state for one token, all layers, padding included.
-  int64_t stateBytesPerToken() const;
+  /// Bytes of state for one token, all layers, padding included: of the model,
+  /// or what its draft head keeps beside.
+  int64_t stateBytesPerToken(bool drafts = false) const;
 };
 
 /// Bytes of `weight` once packed, all layers.

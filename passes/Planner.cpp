@@ -153,11 +153,11 @@ FailureOr<int64_t> Planner::findWeight(Operation *read, StringRef name) {
   return it->second;
 }
 
-int64_t Planner::findInput(StringRef name, bool isF32) {
+int64_t Planner::findInput(StringRef name, Type element) {
   auto it = llvm::find_if(
       plan.inputs, [&](const PlannedInput &each) { return each.name == name; });
   if (it == plan.inputs.end())
-    it = plan.inputs.insert(it, {name.str(), isF32});
+    it = plan.inputs.insert(it, {name.str(), element});
   return it - plan.inputs.begin();
 }
 
@@ -200,10 +200,10 @@ FailureOr<PlannedArg> Planner::planArg(Operation *op, Value operand) {
     input = inputs.lookup(operand);
   if (input)
     return PlannedArg{PlannedArg::Input,
-                      findInput(input.getName(), getElement(operand).isF32())};
+                      findInput(input.getName(), getElement(operand))};
   if (auto name = getInputName(operand))
     return PlannedArg{PlannedArg::Input,
-                      findInput(name.getValue(), getElement(operand).isF32())};
+                      findInput(name.getValue(), getElement(operand))};
   if (isa_and_nonnull<GetHyperOp>(source))
     return PlannedArg{PlannedArg::Hyper};
   if (isa_and_nonnull<GetPartialsOp>(source))
@@ -393,6 +393,29 @@ FailureOr<PlannedStep> Planner::planRun(RunOp run) {
 }
 
 /// A launch on a weight's memory, once for each of its layers.
+/// The first layer of `weight` that a training step has gradients of, and how
+/// many there are: without that of a draft head that the objective leaves out.
+static std::pair<int64_t, int64_t> getTrainedLayers(ModuleOp module,
+                                                    WeightOp weight) {
+  int64_t first = (*weight.getLayers())[0], count = (*weight.getLayers())[1];
+  int64_t begin = first + count, end = first;
+  func::FuncOp train = findEntry(module, kTrainEntry);
+  if (!train)
+    return {first, count};
+  for (RunOp run : train.getOps<RunOp>()) {
+    auto body = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
+        run, run.getBodyAttr());
+    if (llvm::none_of(body.getOps<GetGradientOp>(), [&](GetGradientOp op) {
+          return op.getWeight() == weight.getSymName();
+        }))
+      continue;
+    auto from = static_cast<int64_t>(run.getFirst());
+    begin = std::min(begin, from);
+    end = std::max(end, from + static_cast<int64_t>(run.getCount()));
+  }
+  return begin < end ? std::pair(begin, end - begin) : std::pair(first, count);
+}
+
 FailureOr<PlannedStep> Planner::planUpdate(Operation *op) {
   FailureOr<PlannedStep> launch = planKernel(op);
   if (failed(launch))
@@ -407,8 +430,7 @@ FailureOr<PlannedStep> Planner::planUpdate(Operation *op) {
   if (!weight.getLayers())
     return launch;
   PlannedStep loop;
-  loop.firstLayer = (*weight.getLayers())[0];
-  loop.layerCount = (*weight.getLayers())[1];
+  std::tie(loop.firstLayer, loop.layerCount) = getTrainedLayers(module, weight);
   loop.body.push_back(std::move(*launch));
   return loop;
 }

@@ -49,7 +49,7 @@ private:
   FailureOr<PlannedStep> planKernel(Operation *op);
   FailureOr<PlannedArg> planArg(Operation *op, Value operand);
   FailureOr<int64_t> findWeight(Operation *read, StringRef name);
-  int64_t findInput(StringRef name, bool isF32);
+  int64_t findInput(StringRef name, Type element);
   LogicalResult noteView(Operation *op);
   FailureOr<PlannedStep> planRun(RunOp run);
   FailureOr<PlannedStep> planWindows(RunRowsOp run);

@@ -20,6 +20,7 @@ struct Parameters {
   int64_t all = 0;
   int64_t active = 0;   ///< All but the experts that a token does not pick.
   int64_t embedded = 0; ///< Those of `active` that only an embedding reads.
+  int64_t drafts = 0;   ///< Those of a draft head alone, in none of the others.
 };
 } // namespace
 
@@ -42,15 +43,39 @@ static bool isEmbedding(ArrayRef<GetWeightOp> readers) {
   return !readers.empty() && llvm::all_of(readers, embeds);
 }
 
+/// Counts the layers of `weight`, one if it has none, that only the draft head
+/// reads.
+static int64_t countDraftLayers(func::FuncOp draft, WeightOp weight,
+                                ArrayRef<GetWeightOp> readers) {
+  auto isIn = [&](func::FuncOp function) {
+    return [function](GetWeightOp reader) {
+      return reader->getParentOfType<func::FuncOp>() == function;
+    };
+  };
+  if (!weight.getLayers())
+    return !readers.empty() && llvm::all_of(readers, isIn(draft));
+  int64_t layers = 0;
+  for (RunOp run : draft.getOps<RunOp>()) {
+    auto body = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(
+        run, run.getBodyAttr());
+    if (llvm::any_of(readers, isIn(body)))
+      layers += static_cast<int64_t>(run.getCount());
+  }
+  return layers;
+}
+
 static Parameters countParameters(ModuleOp module, const MemoryPlan &plan) {
   Parameters parameters;
   WeightTable table(module);
+  func::FuncOp draft = findEntry(module, kDraftEntry);
   for (WeightOp weight : plan.weights) {
     int64_t layers = weight.getLayers() ? (*weight.getLayers())[1] : 1;
-    int64_t elements =
-        layers * cast<RankedTensorType>(weight.getType()).getNumElements();
+    int64_t each = cast<RankedTensorType>(weight.getType()).getNumElements();
     ArrayRef<GetWeightOp> readers = table.getReaders(weight);
+    int64_t drafts = draft ? countDraftLayers(draft, weight, readers) : 0;
+    int64_t elements = (layers - drafts) * each;
     parameters.all += elements;
+    parameters.drafts += drafts * each;
     if (weight.getStack())
       elements = elements / static_cast<int64_t>(*weight.getStack()) *
                  countPicked(weight, readers);
@@ -128,8 +153,14 @@ void ds::printMemory(ModuleOp module, const MemoryPlan &plan,
   printCount(os, "parameters, active", parameters.active, "");
   printCount(os, "... without embedding",
              parameters.active - parameters.embedded, "");
+  if (parameters.drafts > 0)
+    printCount(os, "... of the draft head", parameters.drafts, "");
   printBytes(os, "weights, packed", weights);
   printCount(os, "state", plan.stateBytesPerToken(), "bytes per token");
+  if (int64_t drafts = plan.stateBytesPerToken(/*drafts=*/true)) {
+    printCount(os, "state of the draft head", drafts, "bytes per token");
+    perToken += static_cast<double>(drafts);
+  }
   if (const EntryPlan *infer = plan.find(kInferEntry)) {
     double state = perToken * static_cast<double>(context);
     auto arena = static_cast<double>(infer->arenaBytes(tokens, 1));

@@ -84,14 +84,13 @@ WeightOp WeightTable::concatenate(ArrayRef<WeightOp> parts, bool paired) {
   WeightOp last = findLast(parts);
   OpBuilder builder(last->getContext());
   builder.setInsertionPointAfter(last);
-  auto weight =
-      WeightOp::create(builder, builder.getFusedLoc(locs), joinNames(parts),
-                       builder.getArrayAttr(labels), rows,
-                       RankedTensorType::get(shape, type.getElementType()),
-                       first.getLayersAttr(), paired, first.getStackAttr(),
-                       DenseI64ArrayAttr(), WeightLayoutAttr(),
-                       first.getInitAttr(), first.getDecay(),
-                       first.getFrozen(), FloatAttr());
+  auto weight = WeightOp::create(
+      builder, builder.getFusedLoc(locs), joinNames(parts),
+      builder.getArrayAttr(labels), rows,
+      RankedTensorType::get(shape, type.getElementType()),
+      first.getLayersAttr(), paired, first.getStackAttr(), DenseI64ArrayAttr(),
+      WeightLayoutAttr(), first.getInitAttr(), first.getDecay(),
+      first.getFrozen(), FloatAttr(), ArrayAttr());
   symbols.insert(weight);
   return weight;
 }

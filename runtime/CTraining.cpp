@@ -60,12 +60,12 @@ void ds_trainer_free(ds_trainer *trainer) { delete trainer; }
 
 int32_t ds_trainer_accumulate(ds_trainer *trainer,
                               const ds_train_sequence *sequences, size_t count,
-                              int64_t batch_targets, int64_t batch_sequences,
-                              int64_t batch_rows, double *loss, char **error) {
+                              const ds_batch_size *size, double *loss,
+                              char **error) {
   return guard(error, -1, [&]() -> int32_t {
     std::vector<TrainSequence> step;
     std::vector<std::vector<uint8_t>> masks;
-    BatchSize batch = {batch_targets, batch_sequences, batch_rows};
+    BatchSize batch;
     masks.reserve(count);
     for (size_t i = 0; i < count; ++i) {
       const ds_train_sequence &from = sequences[i];
@@ -77,13 +77,18 @@ int32_t ds_trainer_accumulate(ds_trainer *trainer,
         masks.emplace_back(from.count, 1);
       step.push_back({from.tokens, from.mask ? from.mask : masks.back().data(),
                       from.count - 1, from.generated});
-      if (!batch_targets)
-        batch.targets += step.back().targets();
-      if (!batch_rows)
-        batch.rows += step.back().rows;
+      batch.add(step.back());
     }
-    if (!batch_sequences)
-      batch.sequences = static_cast<int64_t>(count);
+    if (size && (size->targets < batch.targets ||
+                 size->sequences < batch.sequences || size->rows < batch.rows ||
+                 size->draft_targets < batch.draftTargets))
+      return report(failure("expects a batch of at least this call's ",
+                            batch.targets, " targets, ", batch.sequences,
+                            " sequences, ", batch.rows, " rows and ",
+                            batch.draftTargets, " draft targets"),
+                    error);
+    if (size)
+      batch = {size->targets, size->sequences, size->rows, size->draft_targets};
     Result<double> sum = trainer->trainer->accumulate(step, batch);
     if (!sum)
       return report(Error{sum.error()}, error);

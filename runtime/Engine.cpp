@@ -14,34 +14,43 @@ Result<std::unique_ptr<Engine>> Engine::create(const Artifact &artifact,
                                                const EngineOptions &options) {
   if (options.maxTokens < 1 || options.maxOutputs < 1)
     return failure("expects steps of at least one token and one output");
-  const Entry *entry = artifact.manifest().find("infer");
-  if (!entry)
+  if (!artifact.manifest().find("infer"))
     return failure("'", artifact.path(), "' has no entry infer: compile the "
                    "model with --entry=infer");
-  std::unique_ptr<Engine> engine(new Engine(artifact, *entry, options));
+  std::unique_ptr<Engine> engine(new Engine(artifact, options));
   Result<Scratch> scratch =
       Scratch::allocate(artifact.manifest(), pool.threads());
   if (!scratch)
     return scratch.takeError();
   engine->scratch = std::move(*scratch);
-  engine->interpreter = std::make_unique<Interpreter>(
-      artifact, *entry, weights, pool, engine->scratch);
-  if (Status error = engine->interpreter->allocate(options.maxTokens,
-                                                   options.maxOutputs))
+  if (Status error =
+          engine->open(engine->infer, artifact, "infer", weights, pool))
     return *error;
+  if (artifact.manifest().find("draft"))
+    if (Status error = engine->openDraft(artifact, weights, pool))
+      return *error;
   if (const Entry *logProb = artifact.manifest().find("log_prob")) {
     engine->logProbs = std::make_unique<Interpreter>(
         artifact, *logProb, weights, pool, engine->scratch);
     if (Status error = engine->logProbs->allocate(0, 1))
       return *error;
   }
-  engine->hiddenRows.resize(engine->interpreter->places());
-  engine->describeRouters();
+  engine->hiddenRows.resize(engine->infer.interpreter->places());
   return engine;
 }
 
-void Engine::describeRouters() {
-  for (const RouterPlace &place : interpreter->routers()) {
+Status Engine::open(Program &program, const Artifact &artifact,
+                    const char *name, const Weights &weights,
+                    ThreadPool &pool) {
+  program.entry = manifest.find(name);
+  program.interpreter = std::make_unique<Interpreter>(artifact, *program.entry,
+                                                      weights, pool, scratch);
+  describeRouters(program);
+  return program.interpreter->allocate(limits.maxTokens, limits.maxOutputs);
+}
+
+void Engine::describeRouters(Program &program) const {
+  for (const RouterPlace &place : program.interpreter->routers()) {
     RouterRows rows;
     rows.gate = manifest.weights[place.weight].nameOf(0, place.matrix);
     const std::string suffix = ".weight";
@@ -49,14 +58,15 @@ void Engine::describeRouters() {
     if (rows.gate.substr(length) == suffix)
       rows.gate.resize(length);
     rows.layer = place.layer;
-    rows.experts = entry.buffers[place.scores].rowBytes / 4;
-    rows.perToken = entry.buffers[place.picks].rowBytes / 4;
-    routerRows.push_back(std::move(rows));
+    rows.experts = program.entry->buffers[place.scores].rowBytes / 4;
+    rows.perToken = program.entry->buffers[place.picks].rowBytes / 4;
+    program.routing.push_back(std::move(rows));
   }
 }
 
 int64_t Engine::memoryBytes() const {
-  return interpreter->arenaBytes() + scratch.bytes();
+  return infer.interpreter->arenaBytes() + scratch.bytes() +
+         (hasDraft() ? drafts.interpreter->arenaBytes() : 0);
 }
 
 Result<float> Engine::logProb(int64_t row, int32_t token,
@@ -73,7 +83,7 @@ Result<float> Engine::logProb(int64_t row, int32_t token,
   const Entry &program = *manifest.find("log_prob");
   std::vector<const void *> inputs;
   for (const RowInputSpec &spec : program.inputs)
-    inputs.push_back(spec.name == "logits"    ? outputRows[row]
+    inputs.push_back(spec.name == "logits"    ? infer.outputRows[row]
                      : spec.name == "targets" ? static_cast<void *>(targets)
                                               : temperatures);
   rowInput.buildRows(1);
@@ -86,12 +96,13 @@ Result<float> Engine::logProb(int64_t row, int32_t token,
 
 /// Appends the rows of `buffer` to `rows`, as f32.
 void Engine::record(int64_t buffer, HiddenRows &rows) {
-  const BufferSpec &spec = entry.buffers[buffer];
+  const BufferSpec &spec = infer.entry->buffers[buffer];
   rows.columns = manifest.config.hidden;
   Element element = spec.element.value_or(
       spec.rowBytes >= 4 * rows.columns ? Element::F32 : Element::Bf16);
-  for (int64_t row = 0; row < input.tokens(); ++row) {
-    const char *from = interpreter->bufferAddress(buffer) + row * spec.rowBytes;
+  for (int64_t row = 0; row < infer.input.tokens(); ++row) {
+    const char *from =
+        infer.interpreter->bufferAddress(buffer) + row * spec.rowBytes;
     for (int64_t i = 0; i < rows.columns; ++i) {
       uint32_t bits = 0;
       if (element == Element::F32)
@@ -113,27 +124,29 @@ static void appendRows(const Interpreter &interpreter, int64_t buffer,
   rows.insert(rows.end(), from, from + count);
 }
 
-void Engine::recordRouter(const RouterPlace &place) {
-  RouterRows &rows = routerRows[place.index];
-  int64_t tokens = input.tokens(), picks = tokens * rows.perToken;
-  appendRows(*interpreter, place.scores, tokens * rows.experts, rows.scores);
-  appendRows(*interpreter, place.picks, picks, rows.picks);
-  appendRows(*interpreter, place.weights, picks, rows.weights);
+void Engine::recordRouter(Program &program, const RouterPlace &place) const {
+  RouterRows &rows = program.routing[place.index];
+  const Interpreter &interpreter = *program.interpreter;
+  int64_t tokens = program.input.tokens(), picks = tokens * rows.perToken;
+  appendRows(interpreter, place.scores, tokens * rows.experts, rows.scores);
+  appendRows(interpreter, place.picks, picks, rows.picks);
+  appendRows(interpreter, place.weights, picks, rows.weights);
 }
 
 /// Notes where the rows of logits lie; `copy` for a piece of a larger step.
-void Engine::keepLogits(bool copy) {
+void Engine::keepLogits(Program &program, bool copy) {
+  const Entry &entry = *program.entry;
   int64_t stride = entry.buffers[*entry.logits].rowBytes;
-  for (int64_t row = 0; row < input.outputs(); ++row) {
+  for (int64_t row = 0; row < program.input.outputs(); ++row) {
     const float *from = reinterpret_cast<const float *>(
-        interpreter->bufferAddress(*entry.logits) + row * stride);
+        program.interpreter->bufferAddress(*entry.logits) + row * stride);
     if (copy) {
       size_t count = manifest.config.vocabulary;
-      keptLogits.emplace_back(new float[count]);
-      std::copy(from, from + count, keptLogits.back().get());
-      from = keptLogits.back().get();
+      program.keptLogits.emplace_back(new float[count]);
+      std::copy(from, from + count, program.keptLogits.back().get());
+      from = program.keptLogits.back().get();
     }
-    outputRows.push_back(from);
+    program.outputRows.push_back(from);
   }
 }
 
@@ -153,7 +166,7 @@ Status Engine::checkStep(const std::vector<StepItem> &items) const {
       return failure("a sequence is in the step twice");
     if (&item.sequence->statePool() != state)
       return failure("expects the sequences of a step to share one state");
-    int64_t length = item.sequence->length() + item.count;
+    int64_t length = item.past() + item.count;
     if (length > manifest.config.positions)
       return failure("the sequence would have ", length,
                      " tokens, and the model's limit "
@@ -164,7 +177,8 @@ Status Engine::checkStep(const std::vector<StepItem> &items) const {
         return failure("expects token ids from 0 to ",
                        manifest.config.vocabulary - 1, ", found ",
                        item.tokens[i]);
-    pages += item.sequence->pagesToAppend(item.count);
+    pages += item.drafts ? item.sequence->pagesToDraft(item.count)
+                         : item.sequence->pagesToAppend(item.count);
   }
   if (pages > state->freePages())
     return failure("the step needs ", pages, " free pages of state, and ",
@@ -175,7 +189,8 @@ Status Engine::checkStep(const std::vector<StepItem> &items) const {
 /// Cuts from `items`, from item `at` and its token `from` on, a step within the
 /// limits; moves `at` and `from` on.
 static std::vector<StepItem> cutPiece(const std::vector<StepItem> &items,
-                                      const EngineOptions &limits, size_t &at,
+                                      const EngineOptions &limits,
+                                      int64_t hiddenRowBytes, size_t &at,
                                       int64_t &from) {
   std::vector<StepItem> piece;
   int64_t tokens = limits.maxTokens, outputs = limits.maxOutputs;
@@ -187,6 +202,8 @@ static std::vector<StepItem> cutPiece(const std::vector<StepItem> &items,
       break;
     StepItem part = item;
     part.tokens += from;
+    if (part.hidden)
+      part.hidden += from * hiddenRowBytes;
     part.count = end - from;
     part.firstOutput =
         std::min(part.count, std::max<int64_t>(0, item.firstOutput - from));
@@ -201,38 +218,53 @@ static std::vector<StepItem> cutPiece(const std::vector<StepItem> &items,
   return piece;
 }
 
-Status Engine::runPiece(const std::vector<StepItem> &items) {
-  for (const StepItem &item : items)
-    item.sequence->reserve(item.count);
-  input.build(items, manifest.step);
+Status Engine::runPiece(Program &program, const std::vector<StepItem> &items) {
+  bool isDraft = &program == &drafts;
+  for (const StepItem &item : items) {
+    if (isDraft)
+      item.sequence->reserveDraft(item.count);
+    else
+      item.sequence->reserve(item.count);
+  }
+  program.input.build(items, manifest.step);
   stepState = &items[0].sequence->statePool();
   Interpreter::Recorder recorder;
-  if (recording)
+  if (recording && !isDraft)
     recorder = [&](size_t place, int64_t buffer) {
       record(buffer, hiddenRows[place]);
     };
   Interpreter::RouterRecorder routerRecorder;
   if (recordingRouting)
-    routerRecorder = [&](const RouterPlace &place) { recordRouter(place); };
-  if (Status error =
-          interpreter->run(input, &items[0].sequence->statePool(), {},
-                           Interpreter::Part::All, recorder,
-                           routerRecorder))
+    routerRecorder = [&](const RouterPlace &place) {
+      recordRouter(program, place);
+    };
+  std::vector<const void *> inputs;
+  if (isDraft) {
+    gatherHidden(items, program.input.tokens());
+    inputs.push_back(hiddenInputRows);
+  }
+  if (Status error = program.interpreter->run(
+          program.input, &items[0].sequence->statePool(), inputs,
+          Interpreter::Part::All, recorder, routerRecorder))
     return error;
-  for (const StepItem &item : items)
-    item.sequence->advance(item.count);
+  for (const StepItem &item : items) {
+    if (isDraft)
+      item.sequence->advanceDraft(item.count);
+    else
+      item.sequence->advance(item.count);
+  }
+  if (program.keepsHidden)
+    keepHiddenRows(program);
   return std::nullopt;
 }
 
-Status Engine::step(const std::vector<StepItem> &items) {
-  if (Status error = checkStep(items))
-    return error;
+Status Engine::runInPieces(Program &program,
+                           const std::vector<StepItem> &items) {
   FloatState state;
-  outputRows.clear();
-  keptLogits.clear();
-  for (HiddenRows &rows : hiddenRows)
-    rows.values.clear();
-  for (RouterRows &rows : routerRows) {
+  program.outputRows.clear();
+  program.keptLogits.clear();
+  program.hidden.clear();
+  for (RouterRows &rows : program.routing) {
     rows.scores.clear();
     rows.picks.clear();
     rows.weights.clear();
@@ -241,11 +273,20 @@ Status Engine::step(const std::vector<StepItem> &items) {
   int64_t from = 0;
   bool inPieces = false;
   while (at < items.size()) {
-    std::vector<StepItem> piece = cutPiece(items, limits, at, from);
+    std::vector<StepItem> piece =
+        cutPiece(items, limits, hiddenRowBytes, at, from);
     inPieces |= at < items.size();
-    if (Status error = runPiece(piece))
+    if (Status error = runPiece(program, piece))
       return error;
-    keepLogits(/*copy=*/inPieces);
+    keepLogits(program, /*copy=*/inPieces);
   }
   return std::nullopt;
+}
+
+Status Engine::step(const std::vector<StepItem> &items) {
+  if (Status error = checkStep(items))
+    return error;
+  for (HiddenRows &rows : hiddenRows)
+    rows.values.clear();
+  return runInPieces(infer, items);
 }

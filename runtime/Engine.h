@@ -2,7 +2,8 @@
 //
 // A step takes tokens of any number of sequences, in any mix of prefill and
 // decode, and gives the logits of the rows that are asked for. It is the entry
-// "infer" of the artifact.
+// "infer" of the artifact. A draft step does the same with the model's draft
+// head, the entry "draft", which goes on from the hidden rows of a step.
 //
 //===----------------------------------------------------------------------===//
 #ifndef DS_RUNTIME_ENGINE_H
@@ -62,12 +63,42 @@ public:
   /// errors that leave everything as it was.
   Status step(const std::vector<StepItem> &items);
 
+  /// Runs a step of the draft head: its items have `drafts` and `hidden`. Fails
+  /// as step() does, or if the artifact has no draft head.
+  Status draft(const std::vector<StepItem> &items);
+
   /// Returns how many rows of logits the last step gave, item by item.
-  int64_t outputs() const { return static_cast<int64_t>(outputRows.size()); }
+  int64_t outputs() const { return infer.outputs(); }
+  int64_t draftOutputs() const { return drafts.outputs(); }
 
   /// Returns a row of logits, one for each token of the vocabulary, valid until
   /// the next step.
-  const float *logits(int64_t row) const { return outputRows[row]; }
+  const float *logits(int64_t row) const { return infer.outputRows[row]; }
+  const float *draftLogits(int64_t row) const { return drafts.outputRows[row]; }
+
+  /// Whether the artifact has a draft head.
+  bool hasDraft() const { return drafts.interpreter != nullptr; }
+
+  /// Returns the bytes of a hidden row; 0 without a draft head.
+  int64_t hiddenBytes() const { return hiddenRowBytes; }
+
+  /// Turns the keeping of hidden rows, which the draft head takes, on or off.
+  void keepHidden(bool on) { infer.keepsHidden = on; }
+
+  /// Returns how many hidden rows the last step left.
+  int64_t hiddenCount() const {
+    auto bytes = static_cast<int64_t>(infer.hidden.size());
+    return hiddenRowBytes ? bytes / hiddenRowBytes : 0;
+  }
+
+  /// Returns the hidden row of a token of the last step, valid until the next
+  /// one: [columns] in the compute type. Rows lie one after the other.
+  const char *hiddenRow(int64_t row) const {
+    return infer.hidden.data() + row * hiddenRowBytes;
+  }
+  const char *draftHiddenRow(int64_t row) const {
+    return drafts.hidden.data() + row * hiddenRowBytes;
+  }
 
   /// Returns the logarithm of the probability that the softmax of logits x
   /// `inverseTemperature` gives `token`: equal to the bit to what a training
@@ -86,7 +117,9 @@ public:
 
   /// Returns what the routers chose for the last step's tokens if that was
   /// recorded: one for each router of the model, in its order.
-  const std::vector<RouterRows> &routing() const { return routerRows; }
+  const std::vector<RouterRows> &routing() const { return infer.routing; }
+  /// The same of the draft head's layers and the last draft.
+  const std::vector<RouterRows> &draftRouting() const { return drafts.routing; }
 
   /// Sets what is called with every value of the graph as soon as it is made.
   /// If it returns true, `values` take the place of what was made.
@@ -94,9 +127,9 @@ public:
   void watchValues(ValueWatcher called);
 
   /// Turns the measuring of launches on or off and forgets what was measured.
-  void profile(bool on) { interpreter->profile(on); }
+  void profile(bool on) { infer.interpreter->profile(on); }
   const std::vector<LaunchTime> &launchTimes() const {
-    return interpreter->launchTimes();
+    return infer.interpreter->launchTimes();
   }
 
   const EngineOptions &options() const { return limits; }
@@ -104,32 +137,52 @@ public:
   int64_t memoryBytes() const;
 
 private:
-  Engine(const Artifact &artifact, const Entry &entry,
-         const EngineOptions &options)
-      : manifest(artifact.manifest()), entry(entry), limits(options) {}
+  Engine(const Artifact &artifact, const EngineOptions &options)
+      : manifest(artifact.manifest()), limits(options) {}
 
+  /// An entry that serves and what its last step gave.
+  struct Program {
+    const Entry *entry = nullptr;
+    std::unique_ptr<Interpreter> interpreter; ///< Null without the entry.
+    StepInput input;
+    std::vector<const float *> outputRows;
+    std::vector<std::unique_ptr<float[]>> keptLogits; // Of a step in pieces.
+    bool keepsHidden = false;
+    std::vector<char> hidden; // [T, columns], if they are kept.
+    std::vector<RouterRows> routing;
+
+    int64_t outputs() const { return static_cast<int64_t>(outputRows.size()); }
+  };
+
+  Status openDraft(const Artifact &artifact, const Weights &weights,
+                   ThreadPool &pool);
+  Status open(Program &program, const Artifact &artifact, const char *name,
+              const Weights &weights, ThreadPool &pool);
   Status checkStep(const std::vector<StepItem> &items) const;
-  Status runPiece(const std::vector<StepItem> &items);
+  Status checkDraft(const std::vector<StepItem> &items) const;
+  Status runInPieces(Program &program, const std::vector<StepItem> &items);
+  Status runPiece(Program &program, const std::vector<StepItem> &items);
+  void gatherHidden(const std::vector<StepItem> &items, int64_t tokens);
   void record(int64_t buffer, HiddenRows &rows);
-  void describeRouters();
-  void recordRouter(const RouterPlace &place);
-  void keepLogits(bool copy);
+  void describeRouters(Program &program) const;
+  void recordRouter(Program &program, const RouterPlace &place) const;
+  void keepLogits(Program &program, bool copy);
+  void keepHiddenRows(Program &program);
   void showValue(const ValuePlace &place, const ValueWatcher &called);
 
   const Manifest &manifest;
-  const Entry &entry;
   EngineOptions limits;
   Scratch scratch;
-  std::unique_ptr<Interpreter> interpreter;
+  Program infer, drafts;
   std::unique_ptr<Interpreter> logProbs; // If the artifact has the entry.
-  StepInput input, rowInput;
+  StepInput rowInput;
   const StatePool *stepState = nullptr; ///< Of the step at hand.
+  int64_t hiddenRowBytes = 0;
+  std::vector<char> hiddenInput; // Rows of a draft step.
+  const void *hiddenInputRows = nullptr;
 
   bool recording = false, recordingRouting = false;
-  std::vector<RouterRows> routerRows;
   std::vector<HiddenRows> hiddenRows;
-  std::vector<const float *> outputRows;
-  std::vector<std::unique_ptr<float[]>> keptLogits; // Of a step in pieces.
 };
 
 } // namespace ds::runtime

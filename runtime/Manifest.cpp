@@ -181,6 +181,12 @@ static WeightSpec readWeight(const Reader &reader, size_t index,
     weight.parts.push_back(
         {part.at("label").string(), part.at("rows").integer(1)});
   });
+  if (reader.hasValue("copies"))
+    reader.at("copies").each(
+        [&](const Reader &item) { weight.copies.push_back(item.string()); });
+  if (!weight.copies.empty() &&
+      (weight.parts.size() != 1 || weight.layers || weight.stack > 1))
+    reader.at("copies").expects("be of a weight that is one tensor");
   bool vector = weight.layout == Layout::VectorF32;
   bool raw = weight.layout == Layout::Raw && weight.shape.size() == 1;
   size_t dims = reader.hasValue("stack") ? 3 : vector || raw ? 1 : 2;

@@ -40,7 +40,7 @@ enum class Rows { Tokens, Outputs, Prompt, Generated, Expanded, Blocks, Window }
 using RowCounts = std::array<int64_t, 6>;
 
 /// What a kernel sees of the sequences of a step: all, or a view.
-enum class SeqView { Step, Prompt, Generated, Expanded, Blocks };
+enum class SeqView { Step, Prompt, Generated, Expanded, Blocks, Following };
 
 /// Layers [first, first + count).
 struct LayerRange {
@@ -76,6 +76,7 @@ struct WeightSpec {
   std::vector<int64_t> rowGroups; // Runs of rows that are padded to 32 each.
   std::optional<LayerRange> layers;
   std::vector<WeightPart> parts;
+  std::vector<std::string> copies; // Tensors that may hold it once more.
   std::optional<Initializer> init;
   bool decay = true;   // Weight decay applies to it.
   bool frozen = false; // It is not trained.
@@ -129,10 +130,12 @@ struct BufferSpec {
   int64_t stride = 0; // Bytes from layer to layer for each row of its kind.
 };
 
-/// Values that the caller of an entry gives for rows R, one for each row.
+/// Values that the caller of an entry gives for rows R, one for each row; or,
+/// of the entry "draft", the hidden rows of the tokens.
 struct RowInputSpec {
   std::string name;
-  bool isInteger = false; // i32 instead of f32.
+  bool isInteger = false;         // i32,
+  Element element = Element::F32; // or this.
 };
 
 /// A term of the loss: the sum over rows and layers of a buffer.
@@ -250,7 +253,8 @@ struct Manifest {
   std::vector<WeightSpec> weights;
   std::vector<StateSpec> states;
   std::vector<KernelSpec> kernels;
-  std::map<std::string, Entry> entries; // "infer", "train", "update".
+  // "infer", "draft", "log_prob", "train", "update".
+  std::map<std::string, Entry> entries;
 
   /// Reads the JSON text of a manifest. `path` is what errors call the file.
   static Result<Manifest> parse(std::string_view text, const std::string &path);

@@ -38,8 +38,12 @@ static BufferSpec readBuffer(const Reader &reader, size_t index) {
 static RowInputSpec readInput(const Reader &reader) {
   RowInputSpec input;
   input.name = reader.at("name").string();
-  input.isInteger =
-      reader.at("element").choice<bool>({{"i32", true}, {"f32", false}});
+  input.isInteger = reader.at("element").value() == "i32";
+  if (!input.isInteger)
+    input.element =
+        reader.at("element").choice<Element>({{"i32", Element::F32},
+                                              {"f32", Element::F32},
+                                              {"bf16", Element::Bf16}});
   return input;
 }
 
@@ -187,11 +191,12 @@ private:
   static int64_t readView(const Reader &reader) {
     if (!reader.has("seq") || reader.at("seq").value().is_boolean())
       return 0;
-    return static_cast<int64_t>(reader.at("seq").choice<SeqView>(
-        {{"prompt", SeqView::Prompt},
-         {"generated", SeqView::Generated},
-         {"expanded", SeqView::Expanded},
-         {"blocks", SeqView::Blocks}}));
+    return static_cast<int64_t>(
+        reader.at("seq").choice<SeqView>({{"prompt", SeqView::Prompt},
+                                          {"generated", SeqView::Generated},
+                                          {"expanded", SeqView::Expanded},
+                                          {"blocks", SeqView::Blocks},
+                                          {"following", SeqView::Following}}));
   }
 
   int64_t readBufferIndex(const Reader &reader) {
@@ -299,6 +304,30 @@ static void readMemory(const Reader &reader, Entry &entry) {
   });
 }
 
+/// Checks that a draft takes hidden rows as `infer` and itself leave them.
+static void readDraft(const Reader &reader, const Manifest &manifest,
+                      const Entry &draft) {
+  reader.at("logits");
+  reader.at("hidden_final");
+  const Entry *infer = manifest.find("infer");
+  if (reader.failed())
+    return;
+  auto isHidden = [&](const Entry *entry) {
+    if (!entry || !entry->finalHidden)
+      return false;
+    const BufferSpec &rows = entry->buffers[*entry->finalHidden];
+    Element element = draft.inputs[0].element;
+    return rows.rows == Rows::Tokens &&
+           rows.rowBytes == manifest.config.hidden * elementBytes(element);
+  };
+  bool fits = draft.inputs.size() == 1 && draft.inputs[0].name == "hidden" &&
+              !draft.inputs[0].isInteger && isHidden(&draft);
+  if (!fits)
+    reader.expects("take hidden rows and leave them in rows of T");
+  else if (!isHidden(infer))
+    reader.expects("take hidden rows as the entry infer leaves them");
+}
+
 void ds::runtime::readEntries(const Reader &reader, Manifest &manifest) {
   reader.members([&](const std::string &name, const Reader &item) {
     Entry &entry = manifest.entries[name];
@@ -317,6 +346,9 @@ void ds::runtime::readEntries(const Reader &reader, Manifest &manifest) {
       item.at("log_prob");
     }
   });
+  auto draft = manifest.entries.find("draft");
+  if (draft != manifest.entries.end())
+    readDraft(reader.at("draft"), manifest, draft->second);
 }
 
 Entry ds::runtime::readOldEntry(const Reader &root, const Manifest &manifest) {

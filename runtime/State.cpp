@@ -75,15 +75,16 @@ void StatePool::fill(int32_t page, int byte) {
 
 Sequence::Sequence(Sequence &&other) noexcept
     : pool(other.pool), pages(std::move(other.pages)),
-      positions(other.positions) {
+      positions(other.positions), drafted(other.drafted) {
   other.pages.clear();
-  other.positions = 0;
+  other.positions = other.drafted = 0;
 }
 
 Sequence &Sequence::operator=(Sequence &&other) noexcept {
   std::swap(pool, other.pool);
   std::swap(pages, other.pages);
   std::swap(positions, other.positions);
+  std::swap(drafted, other.drafted);
   return *this;
 }
 
@@ -93,6 +94,7 @@ Sequence Sequence::fork() const {
   Sequence twin(*pool);
   twin.pages = pages;
   twin.positions = positions;
+  twin.truncateLast(drafted);
   for (int32_t page : pages)
     pool->share(page);
   return twin;
@@ -101,6 +103,7 @@ Sequence Sequence::fork() const {
 void Sequence::truncate(int64_t length) {
   assert(length >= 0 && length <= positions && "truncation lengthens");
   positions = length;
+  truncateLast(drafted);
   size_t kept = roundUp(length, pagePositions) / pagePositions;
   while (pages.size() > kept) {
     pool->release(pages.back());
@@ -108,25 +111,43 @@ void Sequence::truncate(int64_t length) {
   }
 }
 
-int64_t Sequence::pagesToAppend(int64_t tokens) const {
-  int64_t needed = roundUp(positions + tokens, pagePositions) / pagePositions -
-                   static_cast<int64_t>(pages.size());
-  bool copies = tokens > 0 && positions % pagePositions != 0 &&
-                pool->references[pages[positions / pagePositions]] > 1;
-  return std::max<int64_t>(needed, 0) + copies;
+/// Keeps of `rows` rows of the draft head those that another next token leaves
+/// as they are.
+void Sequence::truncateLast(int64_t rows) {
+  drafted = std::min(rows, std::max<int64_t>(0, positions - 1));
 }
 
-void Sequence::reserve(int64_t tokens) {
-  if (tokens > 0 && positions % pagePositions != 0) {
-    int32_t &last = pages[positions / pagePositions];
-    if (pool->references[last] > 1) {
-      int32_t own = pool->take();
-      pool->copy(last, own);
-      pool->release(last);
-      last = own;
+void Sequence::truncateDraft(int64_t length) {
+  assert(length >= 0 && length <= drafted && "truncation lengthens");
+  drafted = length;
+}
+
+/// Returns how many free pages writing positions [begin, end) takes.
+int64_t Sequence::pagesToWrite(int64_t begin, int64_t end) const {
+  int64_t count = 0;
+  for (int64_t page = begin / pagePositions; page * pagePositions < end; ++page)
+    count += page >= static_cast<int64_t>(pages.size()) ||
+             pool->references[pages[page]] > 1;
+  return count;
+}
+
+/// Makes pages for positions [begin, end) that no other sequence has.
+void Sequence::own(int64_t begin, int64_t end) {
+  for (int64_t page = begin / pagePositions; page * pagePositions < end;
+       ++page) {
+    if (page >= static_cast<int64_t>(pages.size())) {
+      pages.push_back(pool->take());
+    } else if (pool->references[pages[page]] > 1) {
+      int32_t copy = pool->take();
+      pool->copy(pages[page], copy);
+      pool->release(pages[page]);
+      pages[page] = copy;
     }
   }
-  while (static_cast<int64_t>(pages.size()) * pagePositions <
-         positions + tokens)
-    pages.push_back(pool->take());
 }
+
+int64_t Sequence::pagesToAppend(int64_t tokens) const {
+  return pagesToWrite(positions, positions + tokens);
+}
+
+void Sequence::reserve(int64_t tokens) { own(positions, positions + tokens); }

@@ -91,10 +91,28 @@ public:
   /// Counts positions that a step has filled.
   void advance(int64_t tokens) { positions += tokens; }
 
+  /// Returns how many positions the draft head has filled. Its row i goes with
+  /// tokens i and i + 1, so that truncate() forgets the row of the last token
+  /// that is left, and fork() does not take it over.
+  int64_t draftLength() const { return drafted; }
+  /// Forgets what the draft head filled from `length` on.
+  void truncateDraft(int64_t length);
+  /// pagesToAppend(), reserve() and advance() of the draft head, which may go
+  /// beyond length().
+  int64_t pagesToDraft(int64_t rows) const {
+    return pagesToWrite(drafted, drafted + rows);
+  }
+  void reserveDraft(int64_t rows) { own(drafted, drafted + rows); }
+  void advanceDraft(int64_t rows) { drafted += rows; }
+
 private:
+  int64_t pagesToWrite(int64_t begin, int64_t end) const;
+  void own(int64_t begin, int64_t end);
+  void truncateLast(int64_t rows);
+
   StatePool *pool;
   std::vector<int32_t> pages;
-  int64_t positions = 0;
+  int64_t positions = 0, drafted = 0;
 };
 
 } // namespace ds::runtime

@@ -32,7 +32,7 @@ void StepInput::addRows(const std::vector<StepItem> &items) {
   int32_t row = 0;
   for (size_t i = 0; i < items.size(); ++i) {
     const StepItem &item = items[i];
-    int32_t kept = static_cast<int32_t>(item.sequence->length());
+    int32_t kept = static_cast<int32_t>(item.past());
     *toBegin++ = row;
     *toPast++ = kept;
     for (int64_t j = 0; j < item.count; ++j, ++row) {
@@ -103,6 +103,20 @@ void StepInput::addBlocks(int64_t stride) {
   dims[1] = sizes[1];
 }
 
+/// The view of the step's rows with the tokens that follow theirs.
+void StepInput::addFollowing(const std::vector<StepItem> &items) {
+  std::copy(sizes, sizes + 8,
+            viewSizes[static_cast<size_t>(SeqView::Following) - 1]);
+  ds_seq &following = *sequences(SeqView::Following);
+  following = view;
+  if (items.empty() || !items[0].hasFollowing)
+    return;
+  int32_t *to = followingIds.reset(sizes[0]);
+  following.ids = to;
+  for (const StepItem &item : items)
+    to = std::copy(item.tokens + 1, item.tokens + 1 + item.count, to);
+}
+
 void StepInput::build(const std::vector<StepItem> &items,
                       const StepLayout &layout) {
   sizes[0] = sizes[2] = 0;
@@ -117,6 +131,7 @@ void StepInput::build(const std::vector<StepItem> &items,
   if (layout.hasRoles)
     addViews(items, layout);
   addBlocks(layout.stride);
+  addFollowing(items);
 }
 
 void StepInput::buildRows(int64_t outputs) {

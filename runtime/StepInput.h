@@ -45,9 +45,20 @@ struct StepItem {
   bool generated = false;
   /// Or, if it is given, those whose flag is not zero were.
   const uint8_t *roles = nullptr;
+  /// Whether the draft head takes them: `tokens` are those that follow, and
+  /// `hidden` has the rows that the model left at the tokens before, [count,
+  /// columns] in the compute type.
+  bool drafts = false;
+  const char *hidden = nullptr;
+  /// Whether `tokens` has one more element, the token after the last.
+  bool hasFollowing = false;
 
   bool isGenerated(int64_t token) const {
     return roles ? roles[token] != 0 : generated;
+  }
+  /// Returns the position of the first token.
+  int64_t past() const {
+    return drafts ? sequence->draftLength() : sequence->length();
   }
   bool isWanted(int64_t token) const {
     return wanted ? wanted[token] != 0 : token >= firstOutput;
@@ -115,8 +126,11 @@ private:
   void addQueryTiles(const std::vector<StepItem> &items, int64_t queryRows);
   void addBlocks(int64_t stride);
 
-  int64_t sizes[8] = {}, viewSizes[4][8] = {};
-  ds_seq view = {}, views[4] = {};
+  void addFollowing(const std::vector<StepItem> &items);
+
+  int64_t sizes[8] = {}, viewSizes[5][8] = {};
+  ds_seq view = {}, views[5] = {};
+  Array followingIds;
   Array blockPosition, blockSequence, blockBegin;
   RoleRows prompt, generated;
   /// Positions of an item that are expanded, and their first row; by item.

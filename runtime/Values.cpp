@@ -132,14 +132,15 @@ void ds::runtime::writeElements(const ValueElements &elements,
 
 void Engine::watchValues(ValueWatcher called) {
   if (!called)
-    return interpreter->watchValues({});
-  interpreter->watchValues(
+    return infer.interpreter->watchValues({});
+  infer.interpreter->watchValues(
       [this, called](const ValuePlace &place) { showValue(place, called); });
 }
 
 void Engine::showValue(const ValuePlace &place, const ValueWatcher &called) {
   ValueElements elements =
-      findElements(manifest, entry, *interpreter, input, *stepState, place);
+      findElements(manifest, *infer.entry, *infer.interpreter, infer.input,
+                   *stepState, place);
   StepValue value;
   value.name = place.spec->name, value.place = place.spec->place;
   value.layer = place.layer;

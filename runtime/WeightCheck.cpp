@@ -86,6 +86,13 @@ struct WeightChecker {
                               "' of type F32, found ", tensor->dtype));
   }
 
+  /// A copy may be there or not.
+  void checkCopy(const std::string &name, const std::vector<int64_t> &shape,
+                 bool isFp8) {
+    if (checkpoint.tensors().count(name))
+      check(name, shape, isFp8);
+  }
+
   void checkUnused(const std::vector<std::string> &ignored) {
     auto isIgnored = [&](const std::string &name) {
       return std::any_of(ignored.begin(), ignored.end(), [&](auto &begin) {
@@ -109,6 +116,10 @@ Status ds::runtime::checkWeights(const Manifest &manifest,
         checker.check(weight.nameOf(part, matrix),
                       partShape(weight, weight.parts[part]),
                       weight.layout == Layout::PanelE4m3);
+  for (const WeightSpec &weight : manifest.weights)
+    for (const std::string &copy : weight.copies)
+      checker.checkCopy(copy, partShape(weight, weight.parts[0]),
+                        weight.layout == Layout::PanelE4m3);
   checker.checkUnused(manifest.ignored);
   if (checker.problems.empty())
     return std::nullopt;

@@ -328,6 +328,8 @@ Result<Weights> Weights::load(const Manifest &manifest, const std::string &path,
     return checkpoint.takeError();
   if (Status error = checkWeights(manifest, *checkpoint))
     return *error;
+  if (Status error = checkCopies(manifest, *checkpoint))
+    return *error;
   Weights weights;
   WeightLoader loader(manifest, *checkpoint, weights);
   if (Status error = loader.run(pool, progress))

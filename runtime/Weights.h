@@ -18,6 +18,10 @@ namespace ds::runtime {
 /// be read, or that the model does not use.
 Status checkWeights(const Manifest &manifest, const Checkpoint &checkpoint);
 
+/// Compares some rows of tensors that the model takes for copies of others, as
+/// far as `checkpoint`, which fits, has them.
+Status checkCopies(const Manifest &manifest, const Checkpoint &checkpoint);
+
 /// Tells how far loading is; returns false to stop it.
 using LoadProgress = std::function<bool(int64_t bytes, int64_t total)>;
 

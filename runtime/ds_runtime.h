@@ -175,6 +175,55 @@ void ds_engine_profile(ds_engine *engine, int32_t on);
 size_t ds_engine_launch_times(const ds_engine *engine, ds_launch_time *out,
                               size_t capacity);
 
+/* Drafts --------------------------------------------------------------------*/
+
+/* A model with a multi-token prediction layer (arXiv 2412.19437, section 2.2)
+ * has a draft head: its row i takes the hidden row that the model leaves at
+ * token i and token i + 1, and its logits guess token i + 2. The rows of a
+ * sequence have to be drafted in order, all of them, so that their state is
+ * there for later ones. A guess can be fed back: the head's own hidden row and
+ * the guess make the next row. Such rows have to be taken back with
+ * ds_sequence_truncate_drafts before the row of the real token is run. */
+
+/** Returns whether the artifact has a draft head. */
+int32_t ds_artifact_drafts(const ds_artifact *artifact);
+/** Turns the keeping of hidden rows by steps on (not 0) or off. */
+void ds_engine_keep_hidden(ds_engine *engine, int32_t on);
+/** Returns the bytes of a hidden row; 0 without a draft head. */
+int64_t ds_engine_hidden_row_bytes(const ds_engine *engine);
+/** Returns the hidden row of token `row` of the last step, counted through its
+ * items; those of tokens that follow one another do so in memory. Valid until
+ * the next step; copy it to keep it. */
+const void *ds_engine_hidden_row(const ds_engine *engine, int64_t row);
+
+/** Rows of the draft head to append to a sequence, from ds_sequence_drafted()
+ * on. Logits are given as for a ds_step_item. */
+typedef struct ds_draft_item {
+  ds_sequence *sequence;
+  const int32_t *tokens; /**< [count], those after the tokens of the rows. */
+  const void *hidden;    /**< [count] hidden rows. */
+  int64_t count;
+  int64_t first_output;
+  int32_t generated; /**< As in ds_step_item, of `tokens`. */
+} ds_draft_item;
+
+/** Runs the draft head. Returns 0, or -1 with everything as it was. */
+int32_t ds_engine_draft(ds_engine *engine, const ds_draft_item *items,
+                        size_t count, char **error);
+/** The same as for a step, of the last draft. */
+int64_t ds_engine_draft_outputs(const ds_engine *engine);
+const float *ds_engine_draft_logits(const ds_engine *engine, int64_t row);
+const void *ds_engine_draft_hidden_row(const ds_engine *engine, int64_t row);
+
+/** Returns how many rows of the draft head the sequence has. Truncating a
+ * sequence to n tokens leaves n - 1 at most, and so has a fork at n: the row of
+ * the last token goes with the next one. */
+int64_t ds_sequence_drafted(const ds_sequence *sequence);
+/** Forgets the rows of the draft head from `length` on; -1 if there are fewer.
+ */
+int32_t ds_sequence_truncate_drafts(ds_sequence *sequence, int64_t length,
+                                    char **error);
+
 /* Training ------------------------------------------------------------------*/
 
 /** A sequence to train on: the token after each of the first `count` - 1 is a
@@ -188,6 +237,14 @@ typedef struct ds_train_sequence {
   int64_t count;
   const uint8_t *generated;
 } ds_train_sequence;
+
+/** What the losses of a batch are divided by. */
+typedef struct ds_batch_size {
+  int64_t targets, sequences;
+  int64_t rows;          /**< Tokens, but for the last of each sequence. */
+  int64_t draft_targets; /**< Targets whose next token is one, too, which a
+                            draft head is asked for. */
+} ds_batch_size;
 
 /** AdamW (arXiv 1711.05101). */
 typedef struct ds_update_options {
@@ -209,13 +266,12 @@ void ds_trainer_free(ds_trainer *trainer);
 /** Runs forward and backward, adds to the gradients, and puts the sum of the
  * losses of all targets, as the artifact's objective divides them by the batch,
  * and of the terms that the model adds (balance losses) into `loss` unless that
- * is NULL. The batch is `batch_targets` targets in `batch_sequences` sequences
- * of `batch_rows` tokens, the last of each not counted, over all calls before an
- * update; 0: of this one alone. Returns 0 or -1. */
+ * is NULL. `size` is that of the batch over all calls before an update; NULL: of
+ * this call alone. Returns 0 or -1. */
 int32_t ds_trainer_accumulate(ds_trainer *trainer,
                               const ds_train_sequence *sequences, size_t count,
-                              int64_t batch_targets, int64_t batch_sequences,
-                              int64_t batch_rows, double *loss, char **error);
+                              const ds_batch_size *size, double *loss,
+                              char **error);
 /** Returns the log-probabilities of the last call's targets, sequence by
  * sequence, and how many in `count`. They are valid until the next call. */
 const float *ds_trainer_log_probs(const ds_trainer *trainer, int64_t *count);

@@ -136,12 +136,17 @@ Status ds::runtime::copyCompanions(const std::vector<std::string> &sources,
 
 static Status writeWeights(const std::string &path, const Trainer &trainer,
                            bool f32) {
-  Result<TensorWriter> writer =
-      TensorWriter::create(path, planTensors(trainer, "", !f32, true));
+  std::vector<TensorPlan> plans = planTensors(trainer, "", !f32, true);
+  size_t own = plans.size();
+  for (TensorPlan &plan : planCopies(trainer, !f32))
+    plans.push_back(std::move(plan));
+  Result<TensorWriter> writer = TensorWriter::create(path, plans);
   if (!writer)
     return Error{writer.error()};
   if (Status error =
           writeTensors(trainer, TrainedCopy::Master, true, 0, *writer))
+    return error;
+  if (Status error = writeCopies(trainer, own, *writer))
     return error;
   return writer->finish(/*sync=*/true);
 }

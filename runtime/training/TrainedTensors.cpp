@@ -14,6 +14,9 @@ Status ds::runtime::loadTensors(Trainer &trainer, TrainedCopy copy,
   if (prefix.empty())
     if (Status error = checkWeights(trainer.model(), *checkpoint))
       return error;
+  if (prefix.empty())
+    if (Status error = checkCopies(trainer.model(), *checkpoint))
+      return error;
   return trainer.fill(copy, [&](const TrainedTensor &tensor,
                                float *to) -> Status {
     auto it = checkpoint->tensors().find(prefix + tensor.name);
@@ -64,4 +67,39 @@ Status ds::runtime::writeTensors(const Trainer &trainer, TrainedCopy copy,
       return error;
   }
   return std::nullopt;
+}
+
+/// Calls `visit` with every tensor that has copies and the name of each.
+template <typename Visit>
+static Status forCopies(const Trainer &trainer, Visit visit) {
+  for (const TrainedTensor &tensor : trainer.tensors())
+    for (const std::string &name :
+         trainer.model().weights[tensor.weight].copies)
+      if (Status error = visit(tensor, name))
+        return error;
+  return std::nullopt;
+}
+
+std::vector<TensorPlan> ds::runtime::planCopies(const Trainer &trainer,
+                                                bool bf16) {
+  std::vector<TensorPlan> plans;
+  (void)forCopies(
+      trainer,
+      [&](const TrainedTensor &tensor, const std::string &name) -> Status {
+        plans.push_back({name, tensor.rows(), tensor.columns(),
+                         tensor.shape.size() == 1, bf16});
+        return std::nullopt;
+      });
+  return plans;
+}
+
+Status ds::runtime::writeCopies(const Trainer &trainer, size_t first,
+                                TensorWriter &writer) {
+  std::vector<float> rows;
+  return forCopies(
+      trainer, [&](const TrainedTensor &tensor, const std::string &) {
+        rows.resize(tensor.rows() * tensor.columns());
+        trainer.read(TrainedCopy::Master, tensor, rows.data());
+        return writer.write(first++, 0, tensor.rows(), rows.data());
+      });
 }

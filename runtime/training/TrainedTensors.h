@@ -22,6 +22,12 @@ std::vector<TensorPlan> planTensors(const Trainer &trainer,
 Status writeTensors(const Trainer &trainer, TrainedCopy copy, bool frozen,
                     size_t first, TensorWriter &writer);
 
+/// Returns how to write the copies of tensors that a checkpoint of the model
+/// has (WeightSpec::copies), and writes them from tensor `first` of the writer
+/// on.
+std::vector<TensorPlan> planCopies(const Trainer &trainer, bool bf16);
+Status writeCopies(const Trainer &trainer, size_t first, TensorWriter &writer);
+
 } // namespace ds::runtime
 
 #endif // DS_RUNTIME_TRAINING_TRAINEDTENSORS_H

@@ -23,6 +23,14 @@ int64_t TrainSequence::targets() const {
                        [](uint8_t wanted) { return wanted != 0; });
 }
 
+void BatchSize::add(const TrainSequence &sequence) {
+  targets += sequence.targets();
+  sequences += 1;
+  rows += sequence.rows;
+  for (int64_t row = 0; row < sequence.rows; ++row)
+    draftTargets += sequence.hasDraftTarget(row);
+}
+
 //===----------------------------------------------------------------------===//
 // Memory
 //===----------------------------------------------------------------------===//
@@ -311,15 +319,25 @@ Status Trainer::prepareInputs(const std::vector<TrainSequence> &sequences,
                 static_cast<double>(std::max<int64_t>(1, sequence.targets()));
       else if (spec.name == "inverse_temperature")
         share = 1;
-      else if (spec.name != "targets")
+      else if (spec.name == "draft_token_weight")
+        share =
+            1.0 / static_cast<double>(std::max<int64_t>(1, batch.draftTargets));
+      else if (spec.name != "targets" && spec.name != "draft_targets")
         return failure("the objective asks for the row input '", spec.name,
                        "', which this data does not have");
       for (int64_t row = 0; row < sequence.rows; ++row) {
         if (!sequence.mask[row + 1])
           continue;
         float word = static_cast<float>(share);
+        // The last rows have nothing for a draft head to guess: their share is
+        // zero, and any token will do.
+        bool drafts = spec.name.compare(0, 6, "draft_") == 0;
+        bool lacks = drafts && !sequence.hasDraftTarget(row);
         if (spec.isInteger)
-          memcpy(&word, &sequence.tokens[row + 1], sizeof(word));
+          memcpy(&word, &sequence.tokens[row + 1 + (drafts && !lacks)],
+                 sizeof(word));
+        else if (lacks)
+          word = 0;
         values.push_back(word);
       }
     }
@@ -381,6 +399,7 @@ Trainer::accumulate(const std::vector<TrainSequence> &sequences,
     StepItem item{&kept.back(), sequence.tokens, sequence.rows, sequence.rows,
                   sequence.mask + 1};
     item.roles = sequence.generated;
+    item.hasFollowing = true;
     items.push_back(item);
   }
   input.build(items, manifest.step);

@@ -30,6 +30,11 @@ struct TrainSequence {
   const uint8_t *generated = nullptr;
 
   int64_t targets() const;
+  /// Whether row `row` has a target whose next token is one, too: what a draft
+  /// head is asked for.
+  bool hasDraftTarget(int64_t row) const {
+    return row + 2 <= rows && mask[row + 1] && mask[row + 2];
+  }
 };
 
 /// What the losses of a step are divided by: over all steps whose gradients are
@@ -37,6 +42,9 @@ struct TrainSequence {
 struct BatchSize {
   int64_t targets = 0, sequences = 0;
   int64_t rows = 0; ///< Tokens of the sequences but the last of each.
+  int64_t draftTargets = 0; ///< Of rows that have one.
+
+  void add(const TrainSequence &sequence);
 };
 
 /// A term of the loss that the model's text declares.

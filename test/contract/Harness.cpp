@@ -11,8 +11,7 @@
 
 using namespace ds::contract;
 
-/// Ends the process: without what failed here there is nothing to compare.
-[[noreturn]] static void giveUp(const char *what, char *error) {
+void ds::contract::giveUp(const char *what, char *error) {
   std::fprintf(stderr, "%s: %s\n", what, error ? error : "no message");
   std::exit(2);
 }
@@ -73,6 +72,9 @@ void Harness::addReference(std::vector<int32_t> tokens, int64_t prompt) {
     giveUp("state", error);
   Handle<ds_sequence> sequence(ds_sequence_create(state.get()));
   Reference reference;
+  std::vector<char> hidden;
+  int64_t rowBytes = ds_engine_hidden_row_bytes(engine.get());
+  ds_engine_keep_hidden(engine.get(), 1);
   for (bool generated : {false, true}) {
     int64_t rows = generated ? count - prompt : prompt;
     if (rows == 0)
@@ -86,10 +88,14 @@ void Harness::addReference(std::vector<int32_t> tokens, int64_t prompt) {
       const float *logits = ds_engine_logits(engine.get(), row);
       reference.logits.insert(reference.logits.end(), logits,
                               logits + vocabulary());
+      auto *from =
+          static_cast<const char *>(ds_engine_hidden_row(engine.get(), row));
+      hidden.insert(hidden.end(), from, from + rowBytes);
     }
   }
   reference.tokens = std::move(tokens);
   reference.prompt = prompt;
+  addDrafts(reference, engine.get(), sequence.get(), hidden);
   all.push_back(std::move(reference));
 }
 
@@ -111,6 +117,7 @@ Server::Server(const Harness &harness, const ServerOptions &options)
                                 pool.get(), &limits, &error));
   if (!engine)
     giveUp("engine", error);
+  ds_engine_keep_hidden(engine.get(), 1);
   stateHandle.reset(ds_state_create(harness.artifact(), options.pages,
                                     options.stateFlags, &error));
   if (!stateHandle)
@@ -118,12 +125,12 @@ Server::Server(const Harness &harness, const ServerOptions &options)
 }
 
 Runner Server::start(size_t reference) {
-  return {Handle<ds_sequence>(ds_sequence_create(state())), reference, 0};
+  return {Handle<ds_sequence>(ds_sequence_create(state())), reference, 0, {}};
 }
 
 Runner Server::fork(const Runner &runner) {
   return {Handle<ds_sequence>(ds_sequence_fork(runner.sequence.get())),
-          runner.reference, runner.length};
+          runner.reference, runner.length, runner.hidden};
 }
 
 void Server::truncate(Runner &runner, int64_t length) {
@@ -131,6 +138,7 @@ void Server::truncate(Runner &runner, int64_t length) {
   if (ds_sequence_truncate(runner.sequence.get(), length, &error))
     giveUp("truncate", error);
   runner.length = length;
+  runner.hidden.resize(length * ds_engine_hidden_row_bytes(engine.get()));
 }
 
 void Server::step(const std::vector<Item> &items) {
@@ -172,6 +180,8 @@ void Server::stepOfRoles(const std::vector<Item> &items) {
     row += item.outputs;
   }
   EXPECT_EQ(ds_engine_outputs(engine.get()), row);
+  if (ds_artifact_drafts(harness.artifact()))
+    draft(items);
 }
 
 const float *Server::append(Runner &runner, int32_t token, bool generated) {
@@ -191,17 +201,22 @@ void Server::compare(const Item &item, int64_t firstRow) {
     int64_t position = item.runner->length - item.outputs + i;
     const float *expected = reference.logits.data() + position * width;
     const float *found = ds_engine_logits(engine.get(), firstRow + i);
-    if (!std::memcmp(found, expected, width * sizeof(float)))
-      continue;
-    float most = 0;
-    for (int64_t j = 0; j < width; ++j)
-      most = std::fmax(most, std::isnan(found[j])
-                                 ? INFINITY
-                                 : std::fabs(found[j] - expected[j]));
-    ADD_FAILURE() << "logits differ from those of the whole prompt alone: "
-                  << "reference " << item.runner->reference << " of "
-                  << reference.tokens.size() << " tokens, position "
-                  << position << ", by up to " << most;
-    return;
+    compareRow(found, expected, width, *item.runner, position, "logits");
   }
+}
+
+void ds::contract::compareRow(const float *found, const float *expected,
+                              int64_t width, const Runner &runner,
+                              int64_t position, const char *what) {
+  if (!std::memcmp(found, expected, width * sizeof(float)))
+    return;
+  float most = 0;
+  for (int64_t j = 0; j < width; ++j)
+    most = std::fmax(most, std::isnan(found[j])
+                               ? INFINITY
+                               : std::fabs(found[j] - expected[j]));
+  ADD_FAILURE() << what << " differ from those of the whole prompt alone: "
+                << "reference " << runner.reference << " of "
+                << harness().references()[runner.reference].tokens.size()
+                << " tokens, position " << position << ", by up to " << most;
 }

@@ -33,6 +33,7 @@ struct Reference {
   std::vector<int32_t> tokens;
   int64_t prompt;
   std::vector<float> logits; // [tokens, vocabulary]
+  std::vector<float> drafts; // [tokens - 1, vocabulary], of a draft head.
 };
 
 /// An artifact with weights and the references. One for the process.
@@ -58,6 +59,8 @@ public:
 private:
   std::vector<int32_t> randomTokens(size_t count);
   void addReference(std::vector<int32_t> tokens, int64_t prompt);
+  void addDrafts(Reference &reference, ds_engine *engine, ds_sequence *sequence,
+                 const std::vector<char> &hidden);
 
   Handle<ds_artifact> artifactHandle;
   Handle<ds_pool> pool;
@@ -80,6 +83,7 @@ struct Runner {
   Handle<ds_sequence> sequence;
   size_t reference = 0;
   int64_t length = 0; ///< Tokens appended so far.
+  std::vector<char> hidden; ///< Of these, if there is a draft head.
 };
 
 /// An engine and a state.
@@ -109,12 +113,26 @@ public:
 private:
   void stepOfRoles(const std::vector<Item> &items);
   void compare(const Item &item, int64_t firstRow);
+  void draft(const std::vector<Item> &items);
 
   const Harness &harness;
   Handle<ds_pool> pool;
   Handle<ds_engine> engine;
   Handle<ds_state> stateHandle;
 };
+
+/// Ends the process: without what failed there is nothing to compare.
+[[noreturn]] void giveUp(const char *what, char *error);
+
+/// Compares a row of logits with the expected one; `what` and the position say
+/// where they differ.
+void compareRow(const float *found, const float *expected, int64_t width,
+                const Runner &runner, int64_t position, const char *what);
+
+/// The rows of a draft head that a sequence can have next, all of one role.
+/// Empty where its last token is the last of the reference or has no row yet.
+ds_draft_item nextDrafts(const Reference &reference, ds_sequence *sequence,
+                         const std::vector<char> &hidden, int64_t rowBytes);
 
 /// The harness of this process.
 const Harness &harness();

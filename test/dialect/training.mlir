@@ -20,6 +20,8 @@ func.func @rows(%s: !ds.seq, %x: tensor<?x64xbf16>) {
   %stop = ds.stop_gradient %a : tensor<?x1xf32>
   // CHECK: ds.select_less %{{.*}}, %{{.*}}, %{{.*}} : tensor<?x1xf32>
   %less = ds.select_less %stop, %one, %a : tensor<?x1xf32>
+  // CHECK: ds.view_seq %{{.*}} following
+  %next = ds.view_seq %s following
   // CHECK: ds.scatter_rows %{{.*}}, %{{.*}} : tensor<?x64xbf16>
   %y = ds.scatter_rows %x, %s : tensor<?x64xbf16>
   return

@@ -180,3 +180,8 @@ ds.weight @w layout panel_bf16 {labels = ["a"], rows = array<i64: 64>} : tensor<
 
 // expected-error @below {{'ds.weight' op expects layout panel_e4m3 for f8E4M3FN and for no other type, got panel_e4m3 of 'tensor<64x64xbf16>'}}
 ds.weight @w layout panel_e4m3 {labels = ["a"], rows = array<i64: 64>} : tensor<64x64xbf16>
+
+// -----
+
+// expected-error @below {{'ds.weight' op expects copies of a weight that is one tensor}}
+ds.weight @layers {labels = ["l.{i}.a"], rows = array<i64: 4>, layers = array<i64: 0, 2>, copies = ["c"]} : tensor<4x8xbf16>

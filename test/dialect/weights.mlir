@@ -16,6 +16,9 @@ ds.weight @vector layout vector_f32 {labels = ["n"], rows = array<i64: 64>} : te
 ds.weight @wide layout panel_f32 {labels = ["w"], rows = array<i64: 64>} : tensor<64x64xbf16>
 ds.weight @raw layout raw {labels = ["r"], rows = array<i64: 64>} : tensor<64x64xbf16>
 
+// CHECK: ds.weight @copied {copies = ["m.c"], labels = ["c"], rows = array<i64: 64>} : tensor<64x64xbf16>
+ds.weight @copied {labels = ["c"], rows = array<i64: 64>, copies = ["m.c"]} : tensor<64x64xbf16>
+
 // The element type is the layout's.
 // CHECK-LABEL: func @reads
 func.func @reads() -> (tensor<64x176xbf16>, tensor<32x64xbf16>, tensor<64xf32>, tensor<64x64xf32>, tensor<64x64xbf16>) {

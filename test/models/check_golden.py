@@ -4,8 +4,8 @@
                     [--emulator=COMMAND] [--option=OPTION ...]
                     [--generated-from=N]
 
-Logits of every prompt and of the packed training sequences, hidden states
-after every layer, what routers choose (in f32), and the greedy token at every
+Logits of every prompt and of the packed training sequences, those of a draft
+head, hidden states after every layer, what routers choose (in f32), and the greedy token at every
 step of the continuations. With
 --generated-from, tokens from the N-th on have the role of generated ones. Of
 routed models in bf16 only those rows are compared at which rounding leaves the
@@ -54,7 +54,11 @@ def has_routers(golden):
     return any(name.startswith("trace.router.") for name in golden.header)
 
 
-def run_logits(args, prompts, scratch, routing):
+def has_drafts(golden):
+    return any(name.endswith(".draft_logits") for name in golden.header)
+
+
+def run_logits(args, prompts, scratch, routing, drafts):
     """Returns what `dsrun logits` wrote."""
     ids, out = scratch / "prompts.json", scratch / "logits.safetensors"
     ids.write_text(json.dumps(prompts))
@@ -63,6 +67,8 @@ def run_logits(args, prompts, scratch, routing):
         f"--ids={ids}", f"--out={out}", "--hidden", *args.option]
     if routing:
         command.append("--routing")
+    if drafts:
+        command.append("--mtp")
     if args.generated_from:
         command.append(f"--generated-from={args.generated_from}")
     done = subprocess.run(command, capture_output=True, text=True)
@@ -107,7 +113,9 @@ class Checker:
         if prompt not in self.alike:
             return
         far = []
-        for alike, (a, b) in zip(self.alike[prompt], pairs, strict=True):
+        # Drafts have a row less, whose tokens may choose otherwise, too.
+        marks = self.alike[prompt][-len(pairs):]
+        for alike, (a, b) in zip(marks, pairs, strict=True):
             if alike:
                 difference = Difference()
                 difference.add(a, b)
@@ -127,6 +135,12 @@ class Checker:
         for name, begin, ids in train_sequences(self.golden):
             self.rows(f"logits of {name}", f"{name}.logits",
                       packed[begin:begin + len(ids)])
+
+    def drafts(self):
+        for name in self.info["prompts"]:
+            key = f"{name}.draft_logits"
+            if key in self.golden and self.golden.shape(key)[0] > 0:
+                self.rows(f"drafts of {name}", key, self.golden.rows(key))
 
     def hidden(self):
         prefix = "trace.hidden."
@@ -204,9 +218,11 @@ def main():
         info = json.load(file)
     with tempfile.TemporaryDirectory() as scratch:
         found = run_logits(args, make_prompts(golden, info),
-                           pathlib.Path(scratch), has_routers(golden))
+                           pathlib.Path(scratch), has_routers(golden),
+                           has_drafts(golden))
         checker = Checker(args, golden, info, found)
         checker.logits()
+        checker.drafts()
         checker.hidden()
         checker.routing()
         checker.greedy()

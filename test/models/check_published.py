@@ -79,6 +79,15 @@ def check_sizes(dscc, configs, report):
             found = number(text, pattern)
             report.expect(agrees(found, published),
                           f"{name}: {what} {found:.0f}, published {published}")
+    # Experts, attention, projection and norms of layer 61 of V3, without the
+    # copies of embedding and head.
+    text = run(dscc, configs / "deepseek-v3", "--emit=memory")
+    found = number(text, r"\.\.\. of the draft head\s+(\d+)")
+    layer = (257 * 3 * 7168 * 2048 + 257 * 7168 - 7168 + 256
+             + 7168 * 1536 + 1536 + 1536 * 24576 + 7168 * 576 + 512
+             + 512 * 32768 + 16384 * 7168 + 2 * 7168)
+    report.expect(found == layer + 2 * 7168 * 7168 + 3 * 7168,
+                  f"deepseek-v3: {found:.0f} parameters of the draft head")
 
 
 def training_flops(text):

@@ -1,13 +1,19 @@
 """Checks training with dsrun on a golden checkpoint.
 
     check_train.py golden   --dsrun=FILE --artifact=SO --checkpoint=DIR
+    check_train.py draft    --dsrun=FILE --artifact=SO --checkpoint=DIR
+    check_train.py undrafted --dsrun=FILE --artifact=SO --checkpoint=DIR
     check_train.py contract --dsrun=FILE --artifact=SO --checkpoint=DIR
     check_train.py resume   --dsrun=FILE --artifact=SO --checkpoint=DIR
     check_train.py learns   --dsrun=FILE --artifact=SO --checkpoint=CONFIG
 
 golden:   loss, log-probabilities and gradients of the packed batch, whatever
           tokens have the role of generated ones, and what three steps of AdamW
-          make of the weights, in f32.
+          make of the weights, in f32. Of a model with a draft head the loss has
+          a share of its cross-entropy.
+draft:    the same of the draft head's loss and gradients alone.
+undrafted: an objective without the draft head's loss leaves its layer as it is,
+          to the bit, and trains all others.
 contract: log-probabilities that serving gives, decoding token by token, in
           chunks or in a batch, equal those of a training step to the bit, as
           prompts and as what was generated; the tokens are drawn at
@@ -20,6 +26,7 @@ resume:   a run that is killed at random moments and goes on ends with the bytes
 """
 
 import argparse
+import array
 import json
 import pathlib
 import random
@@ -80,42 +87,68 @@ def role_patterns(batch):
     yield mixed
 
 
-def check_gradients(args, folder, golden, info, batch):
+def scaled(values, by):
+    return [by * value for value in values]
+
+
+def expected_gradients(golden, own_weight, draft_weight):
+    """{name: gradient} of a sum of the cross-entropy and that of the head."""
+    gradients = {}
+    for prefix, weight in (("grad.", own_weight), ("grad_mtp.", draft_weight)):
+        for name in golden.header:
+            if not weight or not name.startswith(prefix):
+                continue
+            own = scaled(golden.values(name), weight)
+            name = "grad." + name[len(prefix):]
+            before = gradients.get(name)
+            gradients[name] = own if before is None else [
+                a + b for a, b in zip(before, own, strict=True)]
+    return gradients
+
+
+def check_gradients(args, folder, golden, info, batch, own, draft):
+    """Checks a step that minimises `own` x the cross-entropy + `draft` x that of
+    the draft head."""
     ids = folder / "batch.json"
     ids.write_text(json.dumps(batch))
     run(args.dsrun, "grad", args.artifact, f"--weights={args.checkpoint}",
         f"--ids={ids}", f"--out={folder}/grads.safetensors")
     found = Tensors(folder / "grads.safetensors")
-    loss = found.values("loss")[0]
-    expected = info["losses"]["cross_entropy"]
+    loss, losses = found.values("loss")[0], info["losses"]
+    expected = own * losses["cross_entropy"] + draft * losses.get("mtp", 0)
     expect(abs(loss - expected) < 2e-6 * expected,
            f"loss {loss}, expected {expected}")
-    names = [n for n in golden.header if n.startswith("grad.")]
-    worst = 0
-    for name in names:
-        expect(name in found and found.shape(name) == golden.shape(name),
-               f"expects {name} of shape {golden.shape(name)}")
-        far = distance(found.values(name), golden.values(name))
+    gradients, worst = expected_gradients(golden, own, draft), 0
+    for name, gradient in gradients.items():
+        source = name if name in golden else "grad_mtp." + name[len("grad."):]
+        expect(name in found and found.shape(name) == golden.shape(source),
+               f"expects {name} of shape {golden.shape(source)}")
+        far = distance(found.values(name), gradient)
         expect(far < GRADIENT_LIMIT, f"{name} is {far:.2e} off")
         worst = max(worst, far)
     # Experts that no token chose have a gradient of zero.
-    extra = [n for n in found.header if n.startswith("grad.") and n not in names
-             and any(found.values(n))]
+    extra = [n for n in found.header if n.startswith("grad.")
+             and n not in gradients and any(found.values(n))]
     expect(not extra, f"unexpected {extra}")
     print(f"gradients {worst:.2e}")
 
 
-def check_golden(args, folder):
+def check_golden(args, folder, alone=False):
     golden = Tensors(args.checkpoint / "golden.safetensors")
     info = json.loads((args.checkpoint / "golden.json").read_text())["train"]
     batch = packed_batch(golden)
     config = json.loads((args.checkpoint / "config.json").read_text())
+    # Of FP8 weights the gradients of the draft head are not there.
+    drafts = any(name.startswith("grad_mtp.") for name in golden.header)
+    own, draft = 1, info["adamw"]["mtp_weight"] if drafts else 0
+    if alone:
+        own, draft = 0, 1
     if "kv_lora_rank" in config:
         for roles in role_patterns(batch):
-            check_gradients(args, folder, golden, info, roles)
-    check_gradients(args, folder, golden, info, batch)
-    if "mtp" in info["losses"]:
-        return  # Its optimiser steps minimise another loss.
+            check_gradients(args, folder, golden, info, roles, own, draft)
+    check_gradients(args, folder, golden, info, batch, own, draft)
+    if alone or drafts != ("mtp" in info["losses"]):
+        return  # The optimiser's steps minimise another loss.
 
     settings = info["adamw"]["settings"]
     text = run(args.dsrun, "train", args.artifact,
@@ -127,17 +160,52 @@ def check_golden(args, folder):
     lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
     for line, step in zip(map(json.loads, lines), info["adamw"]["steps"],
                           strict=True):
-        for key, name in (("loss", "loss"), ("grad_norm", "norm")):
-            value = step[name] if name in step else None
-            if value is not None:
-                expect(abs(line[key] - value) < 1e-4 * abs(value),
-                       f"step {line['step']}: {key} {line[key]}, "
-                       f"expected {value}")
+        for key, name in (("loss", "loss"), ("grad_norm", "gradient_norm")):
+            value = step[name]
+            expect(abs(line[key] - value) < 1e-4 * abs(value),
+                   f"step {line['step']}: {key} {line[key]}, expected {value}")
     weights = Tensors(folder / "run" / "step-3" / "model.safetensors")
+    names = {name for shard in args.checkpoint.glob("model*.safetensors")
+             for name in Tensors(shard).header}
+    expect(set(weights.header) == names, "saved tensors differ by name: "
+           f"{sorted(set(weights.header) ^ names)}")
     for name in golden.header:
         if name.startswith("adamw."):
             far = distance(weights.values(name[6:]), golden.values(name))
             expect(far < ADAMW_LIMIT, f"{name} is {far:.2e} off")
+
+
+def check_draft(args, folder):
+    check_golden(args, folder, alone=True)
+
+
+def widen(words):
+    """The f32 whose upper halves are these words of bf16."""
+    return array.array("f", array.array(
+        "I", (word << 16 for word in words)).tobytes())
+
+
+def check_undrafted(args, folder):
+    ids = folder / "batch.json"
+    golden = Tensors(args.checkpoint / "golden.safetensors")
+    ids.write_text(json.dumps(packed_batch(golden)))
+    run(args.dsrun, "train", args.artifact, f"--weights={args.checkpoint}",
+        f"--ids={ids}", "--steps=2", "--lr=1e-2", "--decay-all",
+        f"--out={folder}/run", "--save-every=2")
+    after = Tensors(folder / "run" / "step-2" / "model.safetensors")
+    layers = json.loads(
+        (args.checkpoint / "config.json").read_text())["num_hidden_layers"]
+    shared = ("embed_tokens.weight", "shared_head.head.weight",
+              "e_score_correction_bias")
+    for shard in sorted(args.checkpoint.glob("model*.safetensors")):
+        before = Tensors(shard)
+        for name in before.header:
+            if name.endswith(shared):
+                continue
+            same = widen(before.values(name)) == after.values(name)
+            drafts = name.startswith(f"model.layers.{layers}.")
+            expect(same == drafts, f"{name} "
+                   + ("changed" if drafts else "did not change"))
 
 
 def check_contract(args, folder):
@@ -249,15 +317,16 @@ def check_resume(args, folder):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["golden", "contract", "resume",
-                                         "learns"])
+    parser.add_argument("part", choices=["golden", "draft", "undrafted",
+                                         "contract", "resume", "learns"])
     parser.add_argument("--dsrun", required=True)
     parser.add_argument("--artifact", required=True)
     parser.add_argument("--checkpoint", required=True, type=pathlib.Path)
     parser.add_argument("--kills", type=int, default=6)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        check = {"golden": check_golden, "contract": check_contract,
+        check = {"golden": check_golden, "draft": check_draft,
+                 "undrafted": check_undrafted, "contract": check_contract,
                  "resume": check_resume, "learns": check_learns}[args.part]
         check(args, pathlib.Path(folder))
 

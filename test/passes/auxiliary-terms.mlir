@@ -39,9 +39,10 @@
 // CHECK: %[[DSCORES:.*]] = ds.normalise_backward %{{.*}}, %[[DNORMAL]]
 // CHECK: arith.addf %[[DSCORES]], %[[DPICK]]
 
+// The layers of the model, then that of its draft head.
 // CHECK-LABEL: func.func @train(
-// CHECK-SAME: !ds.stack<tensor<?x1xf32>, layers = 2>)
-// CHECK-SAME: ds.auxiliary = ["balance"]
+// CHECK-SAME: !ds.stack<tensor<?x1xf32>, layers = 2>, !ds.stack<tensor<?x1xf32>, layers = 1>)
+// CHECK-SAME: ds.auxiliary = ["balance", "balance"]
 
 // The bias has no norm and no step of AdamW.
 // CHECK-LABEL: func.func @update()

@@ -69,10 +69,10 @@ int ds::tool::runGrad(const Words &words) {
   if (!prompts)
     return reportError(prompts.error());
   PromptBatch batch(*prompts);
-  if (batch.rows == 0)
+  if (batch.size.rows == 0)
     return reportError("expects a sequence of at least two tokens in '" + ids +
                        "'");
-  auto session = TrainSession::open(options, batch.rows);
+  auto session = TrainSession::open(options, batch.size.rows);
   if (!session)
     return reportError(session.error());
   if (Status error = writeGradients(**session, batch, out))

@@ -109,7 +109,7 @@ static void printBuffers(const Entry &entry) {
             << bytesText(entry.arena.at({512, 16, 512, 0, 512})) << " for T = 512, R = 16\n";
   for (const RowInputSpec &input : entry.inputs)
     std::cout << "input      " << input.name << ", "
-              << (input.isInteger ? "i32" : "f32") << "\n";
+              << (input.isInteger ? "i32" : elementName(input.element)) << "\n";
   std::cout << "buffers\n";
   for (size_t i = 0; i < entry.buffers.size(); ++i) {
     const BufferSpec &buffer = entry.buffers[i];

@@ -21,7 +21,8 @@ struct LogitsOptions {
   std::string ids, out;
   int64_t chunk = 0;
   int64_t generatedFrom = -1;
-  bool hidden = false, batch = false, logProbs = false, routing = false;
+  bool hidden = false, batch = false, logProbs = false, routing = false,
+       mtp = false;
 };
 
 /// Runs the prompts and writes what comes out.
@@ -46,10 +47,13 @@ private:
   Status runTogether(size_t begin, size_t end, TensorWriter &writer);
   /// Tensors of a prompt.
   size_t tensors() const {
-    return 1 + options.logProbs + places + 3 * routers;
+    return 1 + options.logProbs + places + 3 * routers + options.mtp;
   }
   Status writeRouting(size_t tensor, int64_t first, int64_t row, int64_t count,
                       TensorWriter &writer);
+  Status writeDrafts(const std::vector<StepItem> &items,
+                     const std::vector<Runner *> &runners,
+                     TensorWriter &writer);
   Status write(const std::vector<StepItem> &items,
                const std::vector<Runner *> &runners, TensorWriter &writer);
 
@@ -84,6 +88,9 @@ std::vector<TensorPlan> LogitsRun::plan() const {
       plans.back().isInteger = true;
       plans.push_back({name + ".weights", rows, router.perToken});
     }
+    if (options.mtp)
+      plans.push_back({prompt.name + ".draft_logits", rows - 1,
+                       session.config().vocabulary});
   }
   return plans;
 }
@@ -103,6 +110,39 @@ Status LogitsRun::writeRouting(size_t tensor, int64_t first, int64_t row,
       error = writer.write(tensor++, first, count, rows.weights.data() + pick);
     if (error)
       return error;
+  }
+  return std::nullopt;
+}
+
+/// Runs the draft head on the rows of a step that have a next token in their
+/// prompt, and writes its logits. A row has the role of the token that it
+/// embeds.
+Status LogitsRun::writeDrafts(const std::vector<StepItem> &items,
+                              const std::vector<Runner *> &runners,
+                              TensorWriter &writer) {
+  Engine &engine = session.engine();
+  int64_t row = 0;
+  for (size_t i = 0; i < items.size(); row += items[i].count, ++i) {
+    Sequence &sequence = runners[i]->sequence;
+    const std::vector<int32_t> &ids = prompts[runners[i]->prompt].ids;
+    int64_t end = std::min<int64_t>(sequence.length(), ids.size() - 1);
+    int64_t begin = sequence.length() - items[i].count;
+    while (sequence.draftLength() < end) {
+      int64_t at = sequence.draftLength(), from = options.generatedFrom;
+      StepItem item{&sequence, ids.data() + at + 1, end - at, 0};
+      item.generated = from >= 0 && at + 1 >= from;
+      if (!item.generated && from > at + 1)
+        item.count = std::min(item.count, from - at - 1);
+      item.drafts = true;
+      item.hidden = engine.hiddenRow(row + at - begin);
+      if (Status error = engine.draft({item}))
+        return error;
+      size_t tensor = (runners[i]->prompt + 1) * tensors() - 1;
+      for (int64_t j = 0; j < engine.draftOutputs(); ++j)
+        if (Status error =
+                writer.write(tensor, at + j, 1, engine.draftLogits(j)))
+          return error;
+    }
   }
   return std::nullopt;
 }
@@ -181,6 +221,9 @@ Status LogitsRun::runTogether(size_t begin, size_t end, TensorWriter &writer) {
       return error;
     if (Status error = write(items, running, writer))
       return error;
+    if (options.mtp)
+      if (Status error = writeDrafts(items, running, writer))
+        return error;
     progress.update(done, total);
     if (interrupted())
       return failure("interrupted");
@@ -204,6 +247,10 @@ Status LogitsRun::run() {
     return error;
   session.engine().recordHidden(options.hidden);
   session.engine().recordRouting(options.routing);
+  session.engine().keepHidden(options.mtp);
+  if (options.mtp && !session.engine().hasDraft())
+    return failure("--mtp: the artifact has no draft head; models with "
+                   "num_nextn_predict_layers have one");
   if (options.routing && routers == 0)
     return failure("--routing: the artifact has no routers, or was compiled "
                    "before they were recorded");
@@ -238,6 +285,9 @@ int ds::tool::runLogits(const Words &words) {
             "also what routers choose, \"name.router.GATE\" with .scores [T, E],\n"
             ".picks [T, K], i32, and .weights [T, K]; GATE is the name of the\n"
             "router's tensor without .weight");
+  line.flag(options.mtp, "mtp",
+            "also \"name.draft_logits\" [T - 1, V] of the draft head: row i\n"
+            "guesses token i + 2 from the tokens up to i + 1");
   line.group("Steps");
   line.option(options.chunk, "chunk", "N",
               "run prompts in chunks of N tokens; 1 is decoding");

@@ -161,8 +161,8 @@ Result<Batches> Batches::open(const TrainOptions &options,
       return prompts.takeError();
     batches.prompts = std::move(*prompts);
     batches.fixed = std::make_unique<PromptBatch>(batches.prompts);
-    if (batches.fixed->rows > options.batchTokens)
-      return failure("'", options.ids, "' has ", batches.fixed->rows,
+    if (batches.fixed->size.rows > options.batchTokens)
+      return failure("'", options.ids, "' has ", batches.fixed->size.rows,
                      " rows, more than --batch-tokens (", options.batchTokens,
                      ")");
     return batches;
@@ -206,11 +206,8 @@ TrainBatch Batches::next(int64_t accumulate) {
         piece.push_back(
             {example->tokens.data(), example->mask.data(), example->rows()});
     }
-    for (const TrainSequence &sequence : piece) {
-      batch.size.targets += sequence.targets();
-      batch.size.sequences += 1;
-      batch.size.rows += sequence.rows;
-    }
+    for (const TrainSequence &sequence : piece)
+      batch.size.add(sequence);
     batch.pieces.push_back(std::move(piece));
   }
   return batch;

@@ -119,9 +119,6 @@ PromptBatch::PromptBatch(const std::vector<Prompt> &prompts) {
     sequences.push_back(
         {prompt.ids.data(), masks.back().data(), count,
          prompt.generated.empty() ? nullptr : prompt.generated.data()});
-    size.targets += sequences.back().targets();
-    size.sequences += 1;
-    rows += count;
-    size.rows += count;
+    size.add(sequences.back());
   }
 }

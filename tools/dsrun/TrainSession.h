@@ -52,7 +52,6 @@ struct PromptBatch {
   std::vector<std::vector<uint8_t>> masks;
   std::vector<runtime::TrainSequence> sequences;
   runtime::BatchSize size;
-  int64_t rows = 0;
 };
 
 } // namespace ds::tool

@@ -22,8 +22,8 @@ TEST_P(Errors, AreExact) {
 
 INSTANTIATE_TEST_SUITE_P(All, Errors,
                          testing::Values("lexer", "parser", "names", "types",
-                                         "configuration", "config",
-                                         "training", "sparse"),
+                                         "configuration", "config", "training",
+                                         "sparse", "draft"),
                          [](const auto &info) {
                            return std::string(info.param);
                          });

@@ -35,7 +35,7 @@ static double step(ds_trainer *trainer) {
     tokens[i] = i * 37 % 101;
     mask[i] = i >= TOKENS / 2;
   }
-  expect(ds_trainer_accumulate(trainer, sequences, 2, 0, 0, 0, &loss, &error) == 0,
+  expect(ds_trainer_accumulate(trainer, sequences, 2, NULL, &loss, &error) == 0,
          "accumulate", error);
   expect(ds_trainer_update(trainer, &options, &norm, &error) == 0, "update",
          error);
@@ -48,13 +48,20 @@ static void expectErrors(ds_artifact *artifact, ds_trainer *trainer,
   int32_t token = 1, bad[2] = {1, -7};
   ds_train_sequence one = {&token, NULL, 1}, wrong = {bad, NULL, 2};
   char *error = NULL;
-  expect(ds_trainer_accumulate(trainer, &one, 1, 0, 0, 0, NULL, &error) == -1 &&
+  expect(ds_trainer_accumulate(trainer, &one, 1, NULL, NULL, &error) == -1 &&
              strstr(error, "two tokens"),
          "a sequence of one token", error);
   ds_string_free(error);
-  expect(ds_trainer_accumulate(trainer, &wrong, 1, 0, 0, 0, NULL, &error) == -1 &&
+  expect(ds_trainer_accumulate(trainer, &wrong, 1, NULL, NULL, &error) == -1 &&
              strstr(error, "-7"),
          "a token outside of the vocabulary", error);
+  ds_string_free(error);
+  ds_batch_size small = {0, 1, 1, 0};
+  bad[1] = 2;
+  expect(ds_trainer_accumulate(trainer, &wrong, 1, &small, NULL, &error) ==
+                 -1 &&
+             strstr(error, "at least this call's 1 targets, 1 sequences"),
+         "a batch that is smaller than a part of it", error);
   ds_string_free(error);
   expect(!ds_trainer_resume(artifact, "/nowhere", pool, 80, &error) &&
              strstr(error, "/nowhere"),

@@ -83,6 +83,57 @@ TEST(State, TruncationIntoASharedPageCopiesItLater) {
   EXPECT_EQ(pool->freePages(), 3);
 }
 
+static void draft(Sequence &sequence, int64_t rows) {
+  sequence.reserveDraft(rows);
+  sequence.advanceDraft(rows);
+}
+
+/// Row i of a draft head goes with tokens i and i + 1.
+TEST(State, DraftsGoWithTheNextToken) {
+  auto pool = makePool(4);
+  Sequence a(*pool);
+  append(a, 100);
+  draft(a, 100);
+  Sequence b = a.fork();
+  EXPECT_EQ(a.draftLength(), 100);
+  EXPECT_EQ(b.draftLength(), 99);
+  a.truncate(90);
+  EXPECT_EQ(a.draftLength(), 89);
+  append(a, 5);
+  EXPECT_EQ(a.draftLength(), 89);
+  a.truncateDraft(80);
+  a.truncate(85);
+  EXPECT_EQ(a.draftLength(), 80);
+  Sequence moved = std::move(a);
+  EXPECT_EQ(moved.draftLength(), 80);
+  EXPECT_EQ(a.draftLength(), 0);
+  moved.truncate(0);
+  EXPECT_EQ(moved.draftLength(), 0);
+}
+
+TEST(State, DraftsOwnTheirPages) {
+  auto pool = makePool(5);
+  Sequence a(*pool);
+  append(a, 64);
+  draft(a, 63);
+  Sequence b = a.fork();
+  // Both go on with tokens of their own, in the page that they share.
+  EXPECT_EQ(b.pagesToDraft(1), 1);
+  draft(b, 1);
+  EXPECT_NE(a.pageNumbers()[0], b.pageNumbers()[0]);
+  EXPECT_EQ(a.pagesToDraft(1), 0);
+  // Guesses that are fed back lie beyond the tokens.
+  EXPECT_EQ(b.pagesToDraft(2), 1);
+  draft(b, 2);
+  EXPECT_EQ(b.pageNumbers().size(), 2u);
+  b.truncateDraft(64);
+  EXPECT_EQ(b.pagesToAppend(3), 0);
+  append(b, 3);
+  b.truncate(64);
+  EXPECT_EQ(b.pageNumbers().size(), 1u);
+  EXPECT_EQ(b.draftLength(), 63);
+}
+
 TEST(State, PagesComeBack) {
   auto pool = makePool(8);
   {

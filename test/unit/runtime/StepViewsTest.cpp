@@ -278,3 +278,27 @@ TEST(StepViews, StepsAfterLargerOnes) {
   checkRole(views, /*generated=*/true, 1);
   checkExpanded(views);
 }
+
+/// The rows of a step with the tokens after theirs.
+TEST(StepViews, FollowingTokens) {
+  Views views({{0, 3}, {5, 2}});
+  std::vector<int32_t> first = {1, 2, 3, 4}, second = {7, 8, 9};
+  views.items[0].tokens = first.data();
+  views.items[1].tokens = second.data();
+  for (StepItem &item : views.items) {
+    item.hasFollowing = true;
+    item.firstOutput = 1;
+  }
+  views.build({16});
+  const ds_seq &step = views.of(SeqView::Step);
+  const ds_seq &following = views.of(SeqView::Following);
+  auto row = [](const int32_t *from, size_t count) {
+    return std::vector<int32_t>(from, from + count);
+  };
+  EXPECT_EQ(row(step.ids, 5), (std::vector<int32_t>{1, 2, 3, 7, 8}));
+  EXPECT_EQ(row(following.ids, 5), (std::vector<int32_t>{2, 3, 4, 8, 9}));
+  EXPECT_EQ(row(following.position, 5), row(step.position, 5));
+  EXPECT_EQ(row(following.out_rows, 3), row(step.out_rows, 3));
+  EXPECT_EQ(following.pages, step.pages);
+  EXPECT_EQ(views.dims(SeqView::Following)[0], views.dims(SeqView::Step)[0]);
+}

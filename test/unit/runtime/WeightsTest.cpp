@@ -15,11 +15,12 @@ using namespace ds::test;
 static Manifest manifest() { return *Manifest::parse(fakeManifest(), "m"); }
 
 /// Returns the error of loading these tensors for the tiny model.
-static std::string load(const std::vector<FileTensor> &tensors) {
+static std::string load(const std::vector<FileTensor> &tensors,
+                        const Manifest &model = manifest()) {
   TempFolder folder;
   folder.write("model.safetensors", safetensors(tensors));
   ThreadPool pool(1);
-  return errorOf(Weights::load(manifest(), folder.path(), pool), folder.path());
+  return errorOf(Weights::load(model, folder.path(), pool), folder.path());
 }
 
 /// Returns the tensors without the one called `name`, which goes to `taken`.
@@ -66,6 +67,37 @@ TEST(WeightCheck, OneProblem) {
   EXPECT_EQ(load(without(FakeModel().tensors(), "layers.0.up.weight")),
             "the weights in 'DIR' do not fit the artifact, 1 problem:\n"
             "  missing tensor 'layers.0.up.weight' of shape [20, 12]");
+}
+
+/// Copies may be there or not, in another type too; another row is an error.
+TEST(WeightCheck, CopiesAreCopies) {
+  Manifest model = manifest();
+  model.weights[0].copies = {"more.embed"};
+  auto tensors = FakeModel().tensors();
+  EXPECT_EQ(load(tensors, model), "no error");
+  for (const char *dtype : {"BF16", "F32"}) {
+    FileTensor copy;
+    without(FakeModel().tensors(dtype), "embed.weight", &copy);
+    copy.name = "more.embed";
+    auto both = tensors;
+    both.push_back(copy);
+    EXPECT_EQ(load(both, model), "no error");
+    EXPECT_NE(load(both), "no error");
+  }
+  FileTensor copy;
+  without(tensors, "embed.weight", &copy);
+  copy.name = "more.embed";
+  copy.bytes.back() ^= 1;
+  auto both = tensors;
+  both.push_back(copy);
+  EXPECT_EQ(load(both, model),
+            "expects tensor 'more.embed' in 'DIR' to be a copy of "
+            "'embed.weight', found another row 39: the model's text says that "
+            "the two are one weight");
+  both.back().shape = {12, 40};
+  EXPECT_EQ(load(both, model),
+            "the weights in 'DIR' do not fit the artifact, 1 problem:\n"
+            "  expects tensor 'more.embed' of shape [40, 12], found [12, 40]");
 }
 
 /// A weight of `rows` x `columns` with one layer.
