@@ -28,12 +28,13 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter,
   return counter;
 }
 
-/// Returns a number in [0, 1) with 53 bits.
-static double uniform(uint64_t seed, uint64_t sequence, uint64_t position) {
-  std::array<uint32_t, 4> block =
-      philox({uint32_t(position), uint32_t(position >> 32), uint32_t(sequence),
-              uint32_t(sequence >> 32)},
-             {uint32_t(seed), uint32_t(seed >> 32)});
+double uniform(uint64_t seed, uint64_t sequence, uint64_t position,
+               RandomUse use) {
+  // Positions leave the highest bits free.
+  uint32_t high = uint32_t(position >> 32) | uint32_t(use) << 30;
+  std::array<uint32_t, 4> block = philox(
+      {uint32_t(position), high, uint32_t(sequence), uint32_t(sequence >> 32)},
+      {uint32_t(seed), uint32_t(seed >> 32)});
   uint64_t bits = uint64_t(block[0]) << 32 | block[1];
   return static_cast<double>(bits >> 11) * 0x1p-53;
 }
@@ -201,8 +202,45 @@ void Sampler::drawFromKept(float best, double u, Sample &sample) const {
       (drawn->logit - best) / options.temperature - std::log(all));
 }
 
-Result<Sample> Sampler::sample(const float *logits, size_t count,
-                               uint64_t sequence, uint64_t position) {
+int32_t Distribution::draw(double u) const {
+  double target = u * total, sum = 0;
+  int32_t token = -1;
+  // Rounding may leave the target unreached: then the last one is drawn.
+  for (size_t i = 0; i < weights.size() && sum <= target; ++i)
+    if (weights[i] > 0) {
+      token = static_cast<int32_t>(i);
+      sum += weights[i];
+    }
+  return token;
+}
+
+Status Sampler::distribution(const float *logits, size_t count,
+                             uint64_t position, Distribution &to) {
+  Result<float> found = findBest(logits, count, position);
+  if (!found)
+    return found.takeError();
+  float best = *found;
+  to.weights.assign(count, 0);
+  to.total = 0;
+  if (options.temperature == 0) {
+    to.weights[std::find(logits, logits + count, best) - logits] = 1;
+  } else if (cuts()) {
+    selectKept(logits, count, best);
+    for (const Candidate &candidate : kept)
+      to.weights[candidate.token] =
+          weigh(candidate.logit, best, options.temperature);
+  } else {
+    for (size_t i = 0; i < count; ++i)
+      to.weights[i] = weigh(logits[i], best, options.temperature);
+  }
+  for (float weight : to.weights)
+    to.total += weight;
+  return std::nullopt;
+}
+
+/// Returns the largest logit.
+Result<float> Sampler::findBest(const float *logits, size_t count,
+                                uint64_t position) {
   float best = -std::numeric_limits<float>::infinity();
   bool isNumber = true;
   for (size_t i = 0; i < count; ++i) {
@@ -212,13 +250,22 @@ Result<Sample> Sampler::sample(const float *logits, size_t count,
   if (!isNumber || std::isinf(best))
     return Error{"expects the logits of position " + std::to_string(position) +
                  " to be finite"};
+  return best;
+}
+
+Result<Sample> Sampler::sample(const float *logits, size_t count,
+                               uint64_t sequence, uint64_t position) {
+  Result<float> found = findBest(logits, count, position);
+  if (!found)
+    return found.takeError();
+  float best = *found;
   Sample sample;
   bool greedy = options.temperature == 0;
   if (greedy)
     sample.token =
         static_cast<int32_t>(std::find(logits, logits + count, best) - logits);
   if (!greedy) {
-    double u = uniform(options.seed, sequence, position);
+    double u = random(sequence, position, RandomUse::Draw);
     if (!cuts() || options.logProbabilities)
       sumBlocks(logits, count, best, options.temperature);
     if (cuts()) {

@@ -39,6 +39,25 @@ struct SamplerOptions {
   bool logProbabilities = true;
 };
 
+/// What a random number is for. Each use at a position has one of its own.
+enum class RandomUse : uint32_t { Draw, Guess, Accept };
+
+/// Returns a number in [0, 1) with 53 bits, a function of its arguments.
+double uniform(uint64_t seed, uint64_t sequence, uint64_t position,
+               RandomUse use);
+
+/// What a token is drawn from, after all cuts.
+struct Distribution {
+  std::vector<float> weights; ///< Of every token; probabilities times `total`.
+  double total = 0;
+
+  double probability(int32_t token) const { return weights[token] / total; }
+
+  /// Returns the token at which the probabilities, summed in order, exceed `u`
+  /// in [0, 1).
+  int32_t draw(double u) const;
+};
+
 /// A drawn token. The log-probabilities are zero where they were not asked
 /// for.
 struct Sample {
@@ -63,6 +82,15 @@ public:
   Result<Sample> sample(const float *logits, size_t count, uint64_t sequence,
                         uint64_t position);
 
+  /// Puts what sample() draws from into `to`. Fails as it does.
+  Status distribution(const float *logits, size_t count, uint64_t position,
+                      Distribution &to);
+
+  /// Returns the random number for a use at `position` of `sequence`.
+  double random(uint64_t sequence, uint64_t position, RandomUse use) const {
+    return uniform(options.seed, sequence, position, use);
+  }
+
 private:
   struct Candidate {
     float logit;
@@ -73,6 +101,8 @@ private:
   };
   explicit Sampler(const SamplerOptions &options) : options(options) {}
   bool cuts() const;
+  static Result<float> findBest(const float *logits, size_t count,
+                                uint64_t position);
   void sumBlocks(const float *logits, size_t count, float best,
                  float temperature);
   double total() const;

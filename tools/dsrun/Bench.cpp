@@ -240,8 +240,9 @@ static Status listCases(const BenchOptions &options,
     error = addCases(options.decode, "decode", decode, cases);
   if (!error)
     error = addCases(options.batch, "batch", batch, cases);
-  if (!error && cases.empty())
-    error = failure("expects one of --prefill, --decode and --batch");
+  if (!error && cases.empty() && options.speculate == 0)
+    error = failure("expects one of --prefill, --decode, --batch and "
+                    "--speculate");
   return error;
 }
 
@@ -250,7 +251,7 @@ static Status runCases(Session &session, const BenchOptions &options,
   Bench bench(session, options);
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   double others = 0;
-  if (!options.json)
+  if (!options.json && !cases.empty())
     printHeader(session);
   for (const BenchCase &what : cases) {
     Result<BenchResult> result = bench.run(what);
@@ -261,6 +262,16 @@ static Status runCases(Session &session, const BenchOptions &options,
       results.push_back(toJson(session, *result));
     else
       printRow(*result);
+  }
+  if (options.speculate > 0) {
+    Result<SpeculationResult> result = benchSpeculation(session, options);
+    if (!result)
+      return result.takeError();
+    others = std::max(others, result->others);
+    if (options.json)
+      results.push_back(toJson(session, options, *result));
+    else
+      printSpeculation(options, *result);
   }
   if (options.json)
     std::cout << results.dump(1) << "\n";
@@ -288,6 +299,16 @@ int ds::tool::runBench(const Words &words) {
               "a token of this many sequences at once, such as 4,8");
   line.option(options.batchPast, "batch-depth", "N",
               "tokens that the sequences of --batch have (0)", 0);
+  line.option(
+      options.speculate, "speculate", "N",
+      "draw N tokens with and without the draft head, in turns, beside\n"
+      "what the bytes that are read predict");
+  line.option(options.ids, "ids", "LIST",
+              "prompt of --speculate, such as 1,2,3");
+  line.option(options.temperature, "temperature", "X",
+              "temperature of --speculate (0)");
+  line.option(options.guesses, "guesses", "N",
+              "guesses for a step of --speculate (1)");
   line.option(options.repeat, "repeat", "N", "samples of a test (9)");
   line.group("Output");
   line.flag(options.kernels, "kernels",
@@ -299,13 +320,18 @@ int ds::tool::runBench(const Words &words) {
     return reportError(parsed.error());
   if (!*parsed)
     return exitDone;
-  if (!line.given("prefill") && !line.given("decode") && !line.given("batch"))
+  if (!line.given("prefill") && !line.given("decode") && !line.given("batch") &&
+      !line.given("speculate"))
     options.prefill = "512", options.decode = "0";
+  for (const char *name : {"ids", "temperature", "guesses"})
+    if (line.given(name) && !line.given("speculate"))
+      return reportError(join("--", name, ": expects --speculate"));
   std::vector<BenchCase> cases;
   if (Status error = listCases(options, cases))
     return reportError(error->message);
   options.session.largePages = true;
-  auto session = Session::open(options.session, 64);
+  auto session = Session::open(options.session,
+                               std::max<int64_t>(64, options.guesses + 1));
   if (!session)
     return reportError(session.error());
   if (Status error = runCases(**session, options, cases))

@@ -16,6 +16,9 @@ struct BenchOptions {
   SessionOptions session;
   std::string prefill, decode, batch; // Lists of numbers.
   int64_t batchPast = 0, repeat = 9;
+  int64_t speculate = 0, guesses = 1; ///< Tokens of the test; a step's guesses.
+  std::string ids;                    ///< Its prompt.
+  float temperature = 0;
   bool kernels = false, json = false;
 };
 
@@ -44,6 +47,33 @@ struct BenchResult {
   /// Returns half the range of the samples over their median.
   double spread() const;
 };
+
+/// Drawing a text with the draft head beside drawing it without.
+struct SpeculationResult {
+  std::vector<double> plain, drafted; ///< Tokens per second, pair by pair.
+  double acceptanceRate = 0, tokensPerStep = 0;
+  /// Bytes of weights and state for a token without the draft head, for a step
+  /// with it and for its guesses.
+  double plainBytes = 0, stepBytes = 0, draftBytes = 0;
+  double others = 0; ///< CPUs busy with other processes.
+
+  /// Returns the median of drafted / plain.
+  double ratio() const;
+  /// Returns what it is if time goes with bytes.
+  double predicted() const {
+    return tokensPerStep * plainBytes / (stepBytes + draftBytes);
+  }
+};
+
+/// Measures --speculate, pair by pair.
+Result<SpeculationResult> benchSpeculation(Session &session,
+                                           const BenchOptions &options);
+
+/// Prints it as a table of its own.
+void printSpeculation(const BenchOptions &options,
+                      const SpeculationResult &result);
+nlohmann::ordered_json toJson(Session &session, const BenchOptions &options,
+                              const SpeculationResult &result);
 
 /// Returns the median; 0 of nothing.
 double median(std::vector<double> values);

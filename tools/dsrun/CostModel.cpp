@@ -1,6 +1,8 @@
 //===- CostModel.cpp - What launches cost, by the manifest ----------------===//
 #include "tools/dsrun/CostModel.h"
 
+#include "runtime/Pack.h"
+
 using namespace ds::tool;
 using namespace ds::runtime;
 
@@ -60,5 +62,38 @@ Work ds::tool::workOfStep(const Manifest &manifest, const StepShape &shape) {
   Work total;
   if (const Entry *entry = manifest.find("infer"))
     add(manifest, entry->program, shape, 1, total);
+  return total;
+}
+
+/// Bytes of one expert in the stacks that a launch reads.
+static double expertBytes(const Manifest &manifest, const Statement &launch) {
+  double bytes = 0;
+  for (const Argument &argument : launch.arguments) {
+    if (argument.kind != Argument::Weight)
+      continue;
+    const WeightSpec &weight = manifest.weights[argument.index];
+    if (weight.stack > 1)
+      bytes += static_cast<double>(packedBytes(weight));
+  }
+  return bytes;
+}
+
+double
+ds::tool::bytesOfStep(const Manifest &manifest, const Entry &entry,
+                      const StepShape &shape,
+                      const std::function<double(int64_t layer)> &experts) {
+  double total = 0;
+  auto addLaunch = [&](const Statement &launch, int64_t layer) {
+    total += workOf(manifest.kernels[launch.kernel], shape).memoryBytes();
+    if (double bytes = expertBytes(manifest, launch))
+      total += bytes * experts(layer);
+  };
+  for (const Statement &statement : entry.program) {
+    if (statement.kind == Statement::Launch)
+      addLaunch(statement, -1);
+    for (int64_t i = 0; i < statement.layers.count; ++i)
+      for (const Statement &launch : statement.body)
+        addLaunch(launch, statement.layers.first + i);
+  }
   return total;
 }

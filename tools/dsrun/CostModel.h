@@ -5,6 +5,7 @@
 #include "runtime/Manifest.h"
 
 #include <cstdint>
+#include <functional>
 
 namespace ds::tool {
 
@@ -32,6 +33,12 @@ struct Work {
 /// Returns the work of one launch of `kernel`, from its "cost"
 /// (docs/artifact.md); nothing where it has none.
 Work workOf(const runtime::KernelSpec &kernel, const StepShape &shape);
+
+/// Returns the bytes of weights and state that a step of `entry` reads, each
+/// layer as many of its experts as `experts` says.
+double bytesOfStep(const runtime::Manifest &manifest,
+                   const runtime::Entry &entry, const StepShape &shape,
+                   const std::function<double(int64_t layer)> &experts);
 
 /// Returns the work of a whole step.
 Work workOfStep(const runtime::Manifest &manifest, const StepShape &shape);

@@ -1,5 +1,6 @@
 //===- Generation.cpp - Draws tokens one after another --------------------===//
 #include "tools/dsrun/Generation.h"
+#include "tools/dsrun/Speculation.h"
 #include "tools/dsrun/Terminal.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 
 using namespace ds::tool;
 using namespace ds::runtime;
+namespace text = ds::text;
 
 void GenerationOptions::declare(CommandLine &line) {
   sampler.logProbabilities = false;
@@ -24,24 +26,48 @@ void GenerationOptions::declare(CommandLine &line) {
   line.flag(ignoreEnd, "ignore-eos", "go on after a token of end of text");
 }
 
+double GenerationResult::acceptanceRate() const {
+  return guesses ? static_cast<double>(accepted) / static_cast<double>(guesses)
+                 : 0;
+}
+
 std::string GenerationResult::summary() const {
-  char text[256];
-  snprintf(text, sizeof(text),
-           "prompt: %lld tokens in %.3f s, %.1f tok/s\n"
-           "decode: %lld tokens in %.3f s, %.1f tok/s\n",
-           static_cast<long long>(promptTokens), promptSeconds,
-           promptTokens / std::max(promptSeconds, 1e-9),
-           static_cast<long long>(steps), decodeSeconds,
-           steps / std::max(decodeSeconds, 1e-9));
+  char text[384];
+  int length = snprintf(text, sizeof(text),
+                        "prompt: %lld tokens in %.3f s, %.1f tok/s\n"
+                        "decode: %lld tokens in %.3f s, %.1f tok/s\n",
+                        static_cast<long long>(promptTokens), promptSeconds,
+                        promptTokens / std::max(promptSeconds, 1e-9),
+                        static_cast<long long>(decoded), decodeSeconds,
+                        decoded / std::max(decodeSeconds, 1e-9));
+  if (guesses > 0)
+    snprintf(text + length, sizeof(text) - length,
+             "drafts: %lld of %lld guesses accepted (%.3f), %.2f tokens a "
+             "step\n",
+             static_cast<long long>(accepted), static_cast<long long>(guesses),
+             acceptanceRate(),
+             static_cast<double>(decoded) / static_cast<double>(steps));
   return text;
 }
 
-static bool isEnd(const Session &session, const GenerationOptions &options,
-                  int32_t token) {
+bool Drawing::add(int32_t token, int64_t position) {
   auto has = [token](const std::vector<int64_t> &ends) {
     return std::find(ends.begin(), ends.end(), token) != ends.end();
   };
-  return has(session.config().endTokens) || has(options.endTokens);
+  result.ended = !options.ignoreEnd &&
+                 (has(session.config().endTokens) || has(options.endTokens));
+  if (result.ended)
+    return false;
+  result.tokens.push_back(token);
+  emit(token);
+  return static_cast<int64_t>(result.tokens.size()) < options.maxTokens &&
+         position < session.config().positions;
+}
+
+Result<text::Sampler> ds::tool::makeSampler(const GenerationOptions &options) {
+  text::SamplerOptions how = options.sampler;
+  how.topK = static_cast<int32_t>(std::min<int64_t>(options.topK, INT32_MAX));
+  return text::Sampler::create(how);
 }
 
 Result<GenerationResult>
@@ -49,15 +75,14 @@ ds::tool::continueSequence(Session &session, Sequence &sequence,
                            const std::vector<int32_t> &prompt,
                            const GenerationOptions &options,
                            const std::function<void(int32_t)> &emit) {
-  text::SamplerOptions how = options.sampler;
-  how.topK = static_cast<int32_t>(std::min<int64_t>(options.topK, INT32_MAX));
-  Result<text::Sampler> sampler = text::Sampler::create(how);
+  Result<text::Sampler> sampler = makeSampler(options);
   if (!sampler)
     return sampler.takeError();
   int64_t length = sequence.length() + static_cast<int64_t>(prompt.size());
   if (Status error = session.checkLength("the prompt", length))
     return *error;
   GenerationResult result;
+  Drawing drawing(session, options, emit, result);
   result.promptTokens = static_cast<int64_t>(prompt.size());
   double begin = now();
   if (Status error = session.prefill(sequence, prompt))
@@ -70,20 +95,16 @@ ds::tool::continueSequence(Session &session, Sequence &sequence,
                         /*sequence=*/0, sequence.length());
     if (!sample)
       return sample.takeError();
-    result.ended = !options.ignoreEnd && isEnd(session, options, sample->token);
-    if (result.ended)
-      break;
-    result.tokens.push_back(sample->token);
-    emit(sample->token);
-    int64_t count = static_cast<int64_t>(result.tokens.size());
-    if (count == options.maxTokens ||
-        sequence.length() == session.config().positions)
+    result.decoded += result.steps > 0;
+    if (!drawing.add(sample->token, sequence.length()))
       break;
     StepItem item{&sequence, &sample->token, 1, 0};
     item.generated = true;
     if (Status error = session.engine().step({item}))
       return *error;
     ++result.steps;
+    if (options.onStep)
+      options.onStep(/*isDraft=*/false, item);
   }
   result.decodeSeconds = now() - begin;
   return result;
@@ -99,5 +120,7 @@ ds::tool::generate(Session &session, const std::vector<int32_t> &prompt,
   if (Status error = session.makeState(tokens + options.maxTokens))
     return *error;
   Sequence sequence(session.state());
+  if (options.guesses > 0)
+    return speculate(session, sequence, prompt, options, emit);
   return continueSequence(session, sequence, prompt, options, emit);
 }

@@ -106,7 +106,22 @@ Status Session::checkLength(const std::string &what, int64_t tokens) const {
                  config().positions);
 }
 
-Status Session::prefill(Sequence &sequence, const std::vector<int32_t> &ids) {
+/// Drafts the rows of the step that began at token `begin` of `ids`.
+Status Session::draftPrompt(Sequence &sequence, const std::vector<int32_t> &ids,
+                            int64_t begin) {
+  int64_t end = std::min<int64_t>(sequence.length(),
+                                  static_cast<int64_t>(ids.size()) - 1);
+  int64_t count = end - begin;
+  if (count <= 0)
+    return std::nullopt;
+  StepItem item{&sequence, ids.data() + begin + 1, count, count};
+  item.drafts = true;
+  item.hidden = stepEngine->hiddenRow(0);
+  return stepEngine->draft({item});
+}
+
+Status Session::prefill(Sequence &sequence, const std::vector<int32_t> &ids,
+                        bool drafts) {
   Progress progress("reading the prompt", "tok");
   int64_t total = static_cast<int64_t>(ids.size());
   for (int64_t done = 0; done < total;) {
@@ -116,6 +131,9 @@ Status Session::prefill(Sequence &sequence, const std::vector<int32_t> &ids) {
                   last ? count - 1 : count};
     if (Status error = stepEngine->step({item}))
       return error;
+    if (drafts)
+      if (Status error = draftPrompt(sequence, ids, done))
+        return error;
     done += count;
     progress.update(done, total);
     if (interrupted())

@@ -52,8 +52,11 @@ public:
   const SessionOptions &sessionOptions() const { return options; }
 
   /// Appends `ids` to `sequence` in steps that can be interrupted; the last
-  /// gives logits of the last token.
-  Status prefill(runtime::Sequence &sequence, const std::vector<int32_t> &ids);
+  /// gives logits of the last token. With `drafts` the draft head runs all rows
+  /// of `ids` but the last, which goes with the next token; `sequence` has to
+  /// be new, and the engine to keep hidden rows.
+  Status prefill(runtime::Sequence &sequence, const std::vector<int32_t> &ids,
+                 bool drafts = false);
 
   /// Checks that a prompt of `tokens` tokens is within the model's limit.
   /// `what` names it in the error.
@@ -61,6 +64,8 @@ public:
 
 private:
   Session() = default;
+  Status draftPrompt(runtime::Sequence &sequence,
+                     const std::vector<int32_t> &ids, int64_t begin);
 
   SessionOptions options;
   std::unique_ptr<runtime::Artifact> artifact;

@@ -352,6 +352,18 @@ TEST_F(DsRun, MistakesAreErrors) {
   expect(run("generate", {"--ids=1", "--variant=amx"}),
          "cannot run '" + fakeArtifact() +
              "': the artifact has no variant 'amx'; it has avx2");
+  const std::string headless = ": the artifact has no draft head; models with "
+                               "num_nextn_predict_layers have one";
+  expect(run("generate", {"--ids=1", "--speculate"}), "--speculate" + headless);
+  expect(run("bench", {"--speculate=4", "--repeat=1"}),
+         "--speculate" + headless);
+  expect(run("logits", {"--ids=" + folder.write("i.json", "{\"a\": [1]}"),
+                        "--out=" + folder.path() + "/o", "--mtp"}),
+         "--mtp" + headless);
+  expect(run("generate", {"--ids=1", "--guesses=2"}),
+         "--guesses: expects --speculate");
+  expect(run("bench", {"--decode=1", "--temperature=2"}),
+         "--temperature: expects --speculate");
   expect(run("eval", {"--file=DIR/none"}),
          "cannot open 'DIR/none': No such file or directory");
   expect(finish(start({"generat"})),
