@@ -10,18 +10,6 @@ static int64_t columnsOf(Value value) {
   return typeOf(value).getShape().back();
 }
 
-/// `perElement` FLOPs for each element of the step's rows of `value`, and all
-/// matrices moved once.
-static Cost rowsCost(Operation *op, Value value, double perElement,
-                     StepShape step) {
-  Cost cost;
-  cost.flops =
-      perElement * static_cast<double>(step.tokens * columnsOf(value));
-  cost.activationBytes = valueBytes(op->getOperands(), step.tokens) +
-                         valueBytes(op->getResults(), step.tokens);
-  return cost;
-}
-
 //===----------------------------------------------------------------------===//
 // Terms of the loss
 //===----------------------------------------------------------------------===//
@@ -51,27 +39,27 @@ LogicalResult KernelExpertLoadOp::verify() {
 }
 
 Cost ExpertLoadOp::getCost(StepShape step) {
-  return rowsCost(*this, getPicks(), 1, step);
+  return rowsCost(*this, getPicks(), 1, step.tokens);
 }
 
 Cost KernelExpertLoadOp::getCost(StepShape step) {
-  return rowsCost(*this, getPicks(), 1, step);
+  return rowsCost(*this, getPicks(), 1, step.tokens);
 }
 
 Cost DotColumnsOp::getCost(StepShape step) {
-  return rowsCost(*this, getLeft(), 2, step);
+  return rowsCost(*this, getLeft(), 2, step.tokens);
 }
 
 Cost ScaleColumnsOp::getCost(StepShape step) {
-  return rowsCost(*this, getInput(), 2, step);
+  return rowsCost(*this, getInput(), 2, step.tokens);
 }
 
 Cost NormaliseOp::getCost(StepShape step) {
-  return rowsCost(*this, getInput(), 2, step);
+  return rowsCost(*this, getInput(), 2, step.tokens);
 }
 
 Cost NormaliseBackwardOp::getCost(StepShape step) {
-  return rowsCost(*this, getInput(), 5, step);
+  return rowsCost(*this, getInput(), 5, step.tokens);
 }
 
 FailureOr<Gradients> ExpertLoadOp::buildBackward(OpBuilder &, ValueRange) {
@@ -107,13 +95,13 @@ LogicalResult AccumulatePicksOp::verify() {
 }
 
 Cost AccumulatePicksOp::getCost(StepShape step) {
-  return rowsCost(*this, getPicks(), 1, step);
+  return rowsCost(*this, getPicks(), 1, step.tokens);
 }
 
 LogicalResult KernelAccumulatePicksOp::verify() { return success(); }
 
 Cost KernelAccumulatePicksOp::getCost(StepShape step) {
-  return rowsCost(*this, getPicks(), 1, step);
+  return rowsCost(*this, getPicks(), 1, step.tokens);
 }
 
 LogicalResult

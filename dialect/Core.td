@@ -118,6 +118,7 @@ def RmsNormOp : Ds_Op<"rms_norm", [
 def LayerNormOp : Ds_Op<"layer_norm", [
     DeclareOpInterfaceMethods<MeaningInterface>,
     Pure,
+    DeclareOpInterfaceMethods<DifferentiableInterface>,
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) + b";
   let description = [{

@@ -84,6 +84,19 @@ FailureOr<Gradients> RmsNormOp::buildBackward(OpBuilder &builder,
   return Gradients{backward.getResult(), Value()};
 }
 
+FailureOr<Gradients> LayerNormOp::buildBackward(OpBuilder &builder,
+                                                ValueRange gradients) {
+  RankedTensorType type = typeOf(getInput());
+  auto backward = LayerNormBackwardOp::create(
+      builder, getLoc(), type, type.clone(builder.getF32Type()), getInput(),
+      getWeight(), gradients[0], getEpsAttr());
+  if (Value memory = getGradientMemory(builder, getWeight()))
+    AccumulateColumnsOp::create(builder, getLoc(), memory, backward.getGain());
+  if (Value memory = getGradientMemory(builder, getBias()))
+    AccumulateColumnsOp::create(builder, getLoc(), memory, gradients[0]);
+  return Gradients{backward.getResult(), Value(), Value()};
+}
+
 FailureOr<Gradients> SwigluOp::buildBackward(OpBuilder &builder,
                                              ValueRange gradients) {
   auto backward = SwigluBackwardOp::create(

@@ -22,6 +22,20 @@ double kernel::valueBytes(ValueRange values, int64_t rows) {
   return bytes;
 }
 
+Cost kernel::rowsCost(Operation *op, Value value, double perElement,
+                      int64_t rows) {
+  Cost cost;
+  cost.flops =
+      perElement * static_cast<double>(rows * typeOf(value).getDimSize(1));
+  for (ValueRange values :
+       {ValueRange(op->getOperands()), ValueRange(op->getResults())})
+    for (Value each : values)
+      if (auto type = dyn_cast<RankedTensorType>(each.getType()))
+        (type.hasStaticShape() ? cost.weightBytes : cost.activationBytes) +=
+            valueBytes(each, rows);
+  return cost;
+}
+
 /// Whether the generators know the operation.
 static bool isScalarCode(Operation &op, bool reduces) {
   if (op.getNumRegions() != 0)

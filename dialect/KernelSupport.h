@@ -16,6 +16,10 @@ double valueBytes(Value value, int64_t rows);
 /// Bytes of the tensors among `values`.
 double valueBytes(ValueRange values, int64_t rows);
 
+/// `perElement` FLOPs for each element of `rows` rows of `value`, and all
+/// matrices of `op` moved once.
+Cost rowsCost(Operation *op, Value value, double perElement, int64_t rows);
+
 /// Checks that a kernel's region takes `arguments`, is straight-line scalar
 /// code (`reduces` allows ds.row_reduce) and yields values of `yields`.
 LogicalResult verifyRegion(Operation *op, Region &region,

@@ -82,6 +82,34 @@ Cost MlaAttendOp::getCost(StepShape step) {
   return cost;
 }
 
+LogicalResult MlaEntryShareOp::verify() {
+  LatentHeadsAttr heads = getHeads();
+  if (failed(verifyProjection(*this, heads, getProjection())) ||
+      failed(verifyLatents(*this, heads, getLatents())) ||
+      failed(verifyColumns(*this, "queries", getQuery(),
+                           heads.getCount() *
+                               (heads.getNope() + heads.getRope()))))
+    return failure();
+  return verifyColumns(*this, "a result", getResult(),
+                       typeOf(getEntries()).getDimSize(1));
+}
+
+/// Queries come to the latents and meet their entries.
+Cost MlaEntryShareOp::getCost(StepShape step) {
+  LatentHeadsAttr heads = getHeads();
+  auto rows = static_cast<double>(heads.getCount() * step.tokens);
+  auto seen = static_cast<double>(
+      std::min<int64_t>(typeOf(getEntries()).getDimSize(1), step.cached));
+  Cost cost;
+  cost.flops = 2 * rows *
+               (static_cast<double>(heads.getNope() * heads.getRank()) +
+                seen * static_cast<double>(heads.getRank() + heads.getRope()));
+  cost.weightBytes = valueBytes(getProjection(), 0);
+  cost.activationBytes = valueBytes(getQuery(), step.tokens) +
+                         valueBytes(getResult(), step.tokens);
+  return cost;
+}
+
 LogicalResult MergeRowsOp::verify() {
   if (!getPrompt() && !getGenerated())
     return emitOpError() << "expects rows of prompt or of generated tokens";

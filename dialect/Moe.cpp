@@ -8,20 +8,6 @@ using Gradients = SmallVector<Value>;
 
 static int64_t columnsOf(Value value) { return typeOf(value).getDimSize(1); }
 
-/// `perElement` FLOPs for each element of `rows` rows of `value`, and all
-/// matrices moved once.
-static Cost rowsCost(Operation *op, Value value, double perElement,
-                     int64_t rows) {
-  Cost cost;
-  cost.flops = perElement * static_cast<double>(rows * columnsOf(value));
-  for (ValueRange values :
-       {ValueRange(op->getOperands()), ValueRange(op->getResults())})
-    for (Value each : values)
-      if (isa<RankedTensorType>(each.getType()))
-        cost.activationBytes += valueBytes(each, rows);
-  return cost;
-}
-
 //===----------------------------------------------------------------------===//
 // Routers
 //===----------------------------------------------------------------------===//

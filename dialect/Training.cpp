@@ -131,17 +131,31 @@ LogicalResult AccumulateEmbeddingOp::verify() {
   return success();
 }
 
-LogicalResult RmsNormBackwardOp::verify() {
-  if (getResult().getType() != getInput().getType())
-    return emitOpError() << "expects a result of the input's type "
-                         << getInput().getType() << ", got "
-                         << getResult().getType();
-  if (typeOf(getOutputGradient()).getDimSize(1) !=
-      typeOf(getInput()).getDimSize(1))
-    return emitOpError() << "expects a gradient of "
-                         << typeOf(getInput()).getDimSize(1)
-                         << " columns, got " << getOutputGradient().getType();
-  return verifySums(*this, getWeight(), getInput());
+/// Checks the gradient of a norm's input.
+template <typename Op> static LogicalResult verifyNormBackward(Op op) {
+  if (op.getResult().getType() != op.getInput().getType())
+    return op.emitOpError() << "expects a result of the input's type "
+                         << op.getInput().getType() << ", got "
+                         << op.getResult().getType();
+  if (typeOf(op.getOutputGradient()).getDimSize(1) !=
+      typeOf(op.getInput()).getDimSize(1))
+    return op.emitOpError() << "expects a gradient of "
+                         << typeOf(op.getInput()).getDimSize(1)
+                         << " columns, got " << op.getOutputGradient().getType();
+  return verifySums(op, op.getWeight(), op.getInput());
+}
+
+LogicalResult RmsNormBackwardOp::verify() { return verifyNormBackward(*this); }
+
+LogicalResult LayerNormBackwardOp::verify() {
+  if (failed(verifyNormBackward(*this)))
+    return failure();
+  RankedTensorType type = typeOf(getInput());
+  if (getGain().getType() !=
+      type.clone(Float32Type::get(getContext())))
+    return emitOpError() << "expects a second result of f32 like the input, got "
+                         << getGain().getType();
+  return success();
 }
 
 //===----------------------------------------------------------------------===//

@@ -318,6 +318,30 @@ def RmsNormBackwardOp : Ds_Op<"rms_norm_backward", [Pure,
   let hasVerifier = 1;
 }
 
+def LayerNormBackwardOp : Ds_Op<"layer_norm_backward", [Pure,
+    DeclareOpInterfaceMethods<CostInterface>]> {
+  let summary = "Gradient of the input of ds.layer_norm";
+  let description = [{
+    With n = (x - mean(x)) r, r as in `ds.layer_norm` and d = g dy, the result is
+    r (d - mean(d) - n mean(d n)). The second result, dy n, is summed over the
+    rows for the gradient of the gain.
+
+    ```mlir
+    %dx, %dg = ds.layer_norm_backward %x, %g, %dy eps 1.0e-6
+        : (tensor<?x64xbf16>, tensor<64xbf16>, tensor<?x64xbf16>)
+       -> (tensor<?x64xbf16>, tensor<?x64xf32>)
+    ```
+  }];
+  let arguments = (ins Ds_Matrix:$input, Ds_WeightTensor:$weight,
+                       Ds_Matrix:$outputGradient, F64Attr:$eps);
+  let results = (outs Ds_Matrix:$result, Ds_Matrix:$gain);
+  let assemblyFormat = [{
+    $input `,` $weight `,` $outputGradient `eps` $eps attr-dict `:`
+    functional-type(operands, results)
+  }];
+  let hasVerifier = 1;
+}
+
 def AccumulateNormOp : Ds_Op<"accumulate_norm", [
     DeclareOpInterfaceMethods<CostInterface>]> {
   let summary = "g[n] += sum of dy x r: the gradient of a norm's gain";
@@ -437,6 +461,12 @@ def AttendBackwardOp : Ds_Op<"attend_backward", [Pure, AttrSizedOperandSegments,
         : (tensor<?x64xbf16>, !ds.state<[2, 8], bf16>, !ds.state<[2, 8], bf16>,
            tensor<?x64xbf16>, tensor<?x8xf32>, tensor<?x64xbf16>, !ds.seq)
        -> (tensor<?x64xbf16>, tensor<?x16xbf16>, tensor<?x16xbf16>)
+    %g = ds.view_seq %s generated
+    %dp, %dc = ds.attend_backward %q, %c, %c, %y, %lse, %dy, %g keys %s heads 8
+        scale 0.353 prefix 8
+        : (tensor<?x64xbf16>, !ds.state<[1, 8], bf16>, !ds.state<[1, 8], bf16>,
+           tensor<?x64xbf16>, tensor<?x8xf32>, tensor<?x64xbf16>, !ds.seq, !ds.seq)
+       -> (tensor<?x64xbf16>, tensor<?x8xbf16>)
     ```
   }];
   let arguments = (ins Ds_Matrix:$query, Ds_StateType:$keys,

@@ -8,22 +8,6 @@ static double elementsOf(Value weight) {
   return static_cast<double>(typeOf(weight).getNumElements());
 }
 
-/// `perElement` FLOPs for each of `rows` rows of `value`, and all matrices of
-/// `op` moved once.
-static Cost rowsCost(Operation *op, Value value, double perElement,
-                     int64_t rows) {
-  Cost cost;
-  cost.flops =
-      perElement * static_cast<double>(rows * typeOf(value).getDimSize(1));
-  for (ValueRange values :
-       {ValueRange(op->getOperands()), ValueRange(op->getResults())})
-    for (Value each : values)
-      if (auto type = dyn_cast<RankedTensorType>(each.getType()))
-        (type.hasStaticShape() ? cost.weightBytes : cost.activationBytes) +=
-            valueBytes(each, rows);
-  return cost;
-}
-
 /// `products` of a matrix [rows, N] or [rows, K] with `weight`.
 static Cost productCost(Operation *op, Value weight, double products,
                         int64_t rows) {
@@ -91,6 +75,10 @@ Cost AccumulateEmbeddingOp::getCost(StepShape step) {
 
 Cost RmsNormBackwardOp::getCost(StepShape step) {
   return rowsCost(*this, getInput(), 10, rowsOf(getInput(), step));
+}
+
+Cost LayerNormBackwardOp::getCost(StepShape step) {
+  return rowsCost(*this, getInput(), 14, rowsOf(getInput(), step));
 }
 
 Cost SwigluBackwardOp::getCost(StepShape step) {

@@ -103,11 +103,19 @@ static DslType checkRowMean(CheckCall &call) {
 
 /// A mean is the sum over the rows, each times its share.
 static mlir::Value buildRowMean(BuildCall &call) {
+  mlir::Value rows = call.args[0];
+  auto scale = call.keywords.find("scale");
+  if (scale != call.keywords.end())
+    rows = arith::MulFOp::create(
+        call.builder, call.loc, rows,
+        FillOp::create(call.builder, call.loc, getMatrix(call, 1),
+                       call.builder.getF64FloatAttr(scale->second.number),
+                       call.args[1], call.builder.getUnitAttr()));
   mlir::Value share = RowInputOp::create(
       call.builder, call.loc, getMatrix(call, 1),
       getFlag(call, "per_sequence") ? "sequence_share" : "batch_share",
       call.args[1], /*tokens=*/true);
-  return arith::MulFOp::create(call.builder, call.loc, call.args[0], share);
+  return arith::MulFOp::create(call.builder, call.loc, rows, share);
 }
 
 static DslType checkStopGradient(CheckCall &call) {
@@ -118,6 +126,8 @@ static DslType checkStopGradient(CheckCall &call) {
 }
 
 static mlir::Value buildStopGradient(BuildCall &call) {
+  if (!call.trains)
+    return call.args[0];
   return StopGradientOp::create(call.builder, call.loc,
                                 call.args[0].getType(), call.args[0]);
 }
@@ -144,7 +154,7 @@ void ds::addBalanceOps(std::vector<OpInfo> &ops) {
                  buildNormalise});
   ops.push_back({"row_mean",
                  {{"rows", T::Tensor}, {"sequences", T::Seq}},
-                 {{"per_sequence", T::Bool, true}},
+                 {{"per_sequence", T::Bool, true}, {"scale", T::Float, true}},
                  checkRowMean,
                  buildRowMean});
   ops.push_back({"stop_gradient",

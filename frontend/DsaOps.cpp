@@ -35,16 +35,19 @@ static mlir::Value buildLayerNorm(BuildCall &call) {
       call.builder.getF64FloatAttr(eps));
 }
 
-static DslType checkSelectTokens(CheckCall &call) {
+/// Checks the queries, weights and keys of an indexer.
+static bool checkIndexer(CheckCall &call) {
   const DslType &keys = call.args[2];
-  if (keys.dims.size() != 2 || keys.dims[0] != Dim::constant(1)) {
-    call.fail(2, "a state [1, columns]");
-    return {};
-  }
+  if (keys.dims.size() != 2 || keys.dims[0] != Dim::constant(1))
+    return call.fail(2, "a state [1, columns]");
   Dim heads = call.keywords["heads"].dim;
-  if (!call.expectArg(
-          0, DslType::tensor({Dim::name("T"), heads * keys.dims[1]})) ||
-      !call.expectArg(1, DslType::tensor({Dim::name("T"), heads}, true)))
+  return call.expectArg(
+             0, DslType::tensor({Dim::name("T"), heads * keys.dims[1]})) &&
+         call.expectArg(1, DslType::tensor({Dim::name("T"), heads}, true));
+}
+
+static DslType checkSelectTokens(CheckCall &call) {
+  if (!checkIndexer(call))
     return {};
   DslType list =
       DslType::tensor({Dim::name("T"), call.keywords["count"].dim});
@@ -66,6 +69,50 @@ static mlir::Value buildSelectTokens(BuildCall &call) {
       b.getI64IntegerAttr(count));
 }
 
+static DslType checkIndexScores(CheckCall &call) {
+  const DslType &entries = call.args[4];
+  if (!checkIndexer(call))
+    return {};
+  if (!entries.isI32 || entries.dims.size() != 2 ||
+      entries.dims[0] != Dim::name("T")) {
+    call.fail(4, "i32[T, entries], positions that tokens see");
+    return {};
+  }
+  return DslType::tensor({Dim::name("T"), entries.dims[1]}, true);
+}
+
+static mlir::Value buildIndexScores(BuildCall &call) {
+  int64_t heads = call.keywords["heads"].integer;
+  if (heads < 1)
+    return call.fail("heads",
+                     "expects heads to be positive, got " + Twine(heads));
+  auto entries = mlir::cast<RankedTensorType>(call.args[4].getType());
+  return IndexScoresOp::create(
+      call.builder, call.loc,
+      getMatrix(entries.getDimSize(1), call.builder.getF32Type()), call.args[0],
+      call.args[1], call.args[2], call.args[3], call.args[4],
+      call.builder.getI64IntegerAttr(heads),
+      call.builder.getF64FloatAttr(call.keywords["scale"].number));
+}
+
+static DslType checkKlDivergence(CheckCall &call) {
+  const DslType &target = call.args[0];
+  if (!target.isF32 || target.dims.size() != 2 ||
+      target.dims[0] != Dim::name("T")) {
+    call.fail(0, "a matrix of f32 of T rows");
+    return {};
+  }
+  if (!call.expectArg(1, target))
+    return {};
+  return DslType::tensor({Dim::name("T"), Dim::constant(1)}, true);
+}
+
+static mlir::Value buildKlDivergence(BuildCall &call) {
+  return KlDivergenceOp::create(call.builder, call.loc,
+                                getMatrix(1, call.builder.getF32Type()),
+                                call.args[0], call.args[1]);
+}
+
 void ds::addDsaOps(std::vector<OpInfo> &ops) {
   using T = DslType;
   ops.push_back({"layer_norm",
@@ -82,4 +129,18 @@ void ds::addDsaOps(std::vector<OpInfo> &ops) {
                  {{"heads", T::Int}, {"count", T::Int}},
                  checkSelectTokens,
                  buildSelectTokens});
+  ops.push_back({"index_scores",
+                 {{"query", T::Tensor},
+                  {"weights", T::Tensor},
+                  {"keys", T::State},
+                  {"sequences", T::Seq},
+                  {"entries", T::Tensor}},
+                 {{"heads", T::Int}, {"scale", T::Float}},
+                 checkIndexScores,
+                 buildIndexScores});
+  ops.push_back({"kl_divergence",
+                 {{"target", T::Tensor}, {"share", T::Tensor}},
+                 {},
+                 checkKlDivergence,
+                 buildKlDivergence});
 }

@@ -211,6 +211,7 @@ mlir::Value Generator::evaluateOp(const CallExpr &call, const OpInfo &op,
                                   Env &env) {
   BuildCall build{diag,    call.loc, builder, getLoc(call.loc),
                   compute, {},       {},      {}};
+  build.trains = objective != nullptr;
   for (const Argument &arg : call.args) {
     if (!arg.name) {
       if (!addOperand(*arg.value, op.operands[build.args.size()], env, build))

@@ -254,33 +254,48 @@ static mlir::Value buildConcat(BuildCall &call) {
 // Latent attention
 //===----------------------------------------------------------------------===//
 
-static DslType checkMlaAttend(CheckCall &call) {
+/// Checks the operands of latent attention.
+static bool checkLatents(CheckCall &call) {
   const DslType &latents = call.args[1], &projection = call.args[2];
   Dim heads = call.keywords["heads"].dim, nope = call.keywords["nope"].dim;
   Dim value = call.keywords["value"].dim;
   if (projection.dims.size() != 2 ||
       projection.dims[0] != heads * (nope + value)) {
     call.fail(2, "a weight [" + (heads * (nope + value)).str() + ", rank]");
-    return {};
+    return false;
   }
   if (latents.dims.size() != 2 || latents.dims[0] != Dim::constant(1)) {
     call.fail(1, "a state [1, rank + rotated columns]");
-    return {};
+    return false;
   }
   Dim rope = latents.dims[1] + -projection.dims[1];
   if (!call.expectArg(
           0, DslType::tensor({Dim::name("T"), heads * (nope + rope)})))
-    return {};
+    return false;
   if (call.args.size() > 4 && (call.args[4].dims.size() != 2 ||
                                !call.args[4].isI32 ||
                                call.args[4].dims[0] != Dim::name("T"))) {
     call.fail(4, "i32[T, entries], the positions that tokens see");
-    return {};
+    return false;
   }
+  return true;
+}
+
+static DslType checkMlaAttend(CheckCall &call) {
+  if (!checkLatents(call))
+    return {};
+  Dim heads = call.keywords["heads"].dim, value = call.keywords["value"].dim;
   return DslType::tensor({Dim::name("T"), heads * value});
 }
 
-static mlir::Value buildMlaAttend(BuildCall &call) {
+static DslType checkMlaEntryShare(CheckCall &call) {
+  if (!checkLatents(call))
+    return {};
+  return DslType::tensor({Dim::name("T"), call.args[4].dims[1]}, true);
+}
+
+/// Reads the heads of latent attention; null after an error.
+static LatentHeadsAttr readHeads(BuildCall &call) {
   int64_t heads = call.keywords["heads"].integer;
   int64_t nope = call.keywords["nope"].integer;
   int64_t value = call.keywords["value"].integer;
@@ -289,20 +304,41 @@ static mlir::Value buildMlaAttend(BuildCall &call) {
       mlir::cast<StateType>(call.args[1].getType()).getWidth() - rank;
   for (auto [name, number] : {std::pair("heads", heads), {"nope", nope},
                               {"value", value}})
-    if (number < 1)
-      return call.fail(name, "expects " + Twine(name) + " to be positive, got " +
-                                 Twine(number));
-  if (rope < 1)
-    return call.fail("heads", "expects what is kept to be wider than the "
-                              "projection's " +
-                                  Twine(rank) + " columns");
+    if (number < 1) {
+      call.fail(name, "expects " + Twine(name) + " to be positive, got " +
+                          Twine(number));
+      return {};
+    }
+  if (rope < 1) {
+    call.fail("heads", "expects what is kept to be wider than the projection's " +
+                           Twine(rank) + " columns");
+    return {};
+  }
+  return LatentHeadsAttr::get(call.builder.getContext(), heads, nope, value,
+                              rank, rope);
+}
+
+static mlir::Value buildMlaAttend(BuildCall &call) {
+  LatentHeadsAttr heads = readHeads(call);
+  if (!heads)
+    return {};
   return MlaAttendOp::create(
-      call.builder, call.loc, getMatrix(heads * value, call.compute),
+      call.builder, call.loc,
+      getMatrix(heads.getCount() * heads.getValue(), call.compute),
       call.args[0], call.args[1], call.args[2], call.args[3],
-      call.args.size() > 4 ? call.args[4] : mlir::Value(),
-      LatentHeadsAttr::get(call.builder.getContext(), heads, nope, value, rank,
-                           rope),
+      call.args.size() > 4 ? call.args[4] : mlir::Value(), heads,
       call.builder.getF64FloatAttr(call.keywords["scale"].number));
+}
+
+static mlir::Value buildMlaEntryShare(BuildCall &call) {
+  LatentHeadsAttr heads = readHeads(call);
+  if (!heads)
+    return {};
+  return MlaEntryShareOp::create(
+      call.builder, call.loc,
+      getMatrix(getColumns(call.args[4]), call.builder.getF32Type()),
+      call.args[0], call.args[1], call.args[2], call.args[3], call.args[4],
+      heads, call.builder.getF64FloatAttr(call.keywords["scale"].number));
 }
 
 void ds::addMoeOps(std::vector<OpInfo> &ops) {
@@ -355,6 +391,18 @@ void ds::addMoeOps(std::vector<OpInfo> &ops) {
                   {"scale", T::Float}},
                  checkMlaAttend,
                  buildMlaAttend});
+  ops.push_back({"mla_entry_share",
+                 {{"query", T::Tensor},
+                  {"latents", T::State},
+                  {"projection", T::Weight},
+                  {"sequences", T::Seq},
+                  {"entries", T::Tensor}},
+                 {{"heads", T::Int},
+                  {"nope", T::Int},
+                  {"value", T::Int},
+                  {"scale", T::Float}},
+                 checkMlaEntryShare,
+                 buildMlaEntryShare});
   ops.push_back({"columns",
                  {{"input", T::Tensor}},
                  {{"first", T::Int}, {"count", T::Int}},

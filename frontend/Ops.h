@@ -44,6 +44,7 @@ struct BuildCall {
   std::vector<mlir::Value> args; ///< Null where an optional one is absent.
   llvm::StringMap<ConstValue> keywords;
   llvm::StringMap<llvm::SMLoc> keywordLocs;
+  bool trains = false; ///< The module gets an entry that trains.
 
   /// Reports a mistake that only numbers show; returns null.
   mlir::Value fail(llvm::StringRef keyword, const llvm::Twine &message);

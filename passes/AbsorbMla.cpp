@@ -104,6 +104,23 @@ Value Absorber::absorb(Value query, Value seq) {
                                latent, op.getProjection(), heads);
 }
 
+/// The share of each entry is that of attention over latents.
+static void absorbShare(MlaEntryShareOp op) {
+  OpBuilder builder(op);
+  LatentHeadsAttr heads = op.getHeads();
+  auto type = cast<RankedTensorType>(op.getQuery().getType());
+  int64_t columns = heads.getCount() * (heads.getRank() + heads.getRope());
+  Value query = AbsorbQueryOp::create(
+      builder, op.getLoc(),
+      type.clone({ShapedType::kDynamic, columns}), op.getQuery(),
+      op.getProjection(), heads);
+  Value share = EntryShareOp::create(
+      builder, op.getLoc(), op.getType(), query, op.getLatents(), op.getSeq(),
+      op.getEntries(), heads.getCount(), op.getScale());
+  op.replaceAllUsesWith(share);
+  op.erase();
+}
+
 namespace {
 struct AbsorbMla : ds::impl::AbsorbMlaBase<AbsorbMla> {
   void runOnOperation() override {
@@ -116,6 +133,10 @@ struct AbsorbMla : ds::impl::AbsorbMlaBase<AbsorbMla> {
       Absorber(op).run();
       ++absorbed;
     }
+    SmallVector<MlaEntryShareOp> shares;
+    getOperation().walk([&](MlaEntryShareOp op) { shares.push_back(op); });
+    for (MlaEntryShareOp op : shares)
+      absorbShare(op);
   }
 
   /// Has every head's rows begin at a multiple of 32 once they are packed, so
@@ -133,7 +154,7 @@ struct AbsorbMla : ds::impl::AbsorbMlaBase<AbsorbMla> {
     RankedTensorType type = getValueType(weight);
     for (GetWeightOp reader : weights.getReaders(weight)) {
       for (Operation *user : reader->getUsers())
-        if (!isa<MlaAttendOp>(user))
+        if (!isa<MlaAttendOp, MlaEntryShareOp>(user))
           return user->emitOpError() << "expects a projection of latent "
                                      << "attention to have no other use";
       reader.getResult().setType(type);

@@ -36,7 +36,8 @@ static std::optional<WeightLayout> getWanted(OpOperand &use) {
     return panel(head.getInput());
   if (auto head = dyn_cast<LinearLogProbBackwardOp>(op))
     return panel(head.getInput());
-  if (isa<RmsNormOp, RmsNormBackwardOp, LayerNormOp, TopKOp>(op))
+  if (isa<RmsNormOp, RmsNormBackwardOp, LayerNormOp, LayerNormBackwardOp,
+          TopKOp>(op))
     return WeightLayout::VectorF32;
   if (isa<EmbeddingOp, GatherBlocksOp>(op))
     return WeightLayout::Raw;

@@ -135,7 +135,8 @@ static SegmentDest findView(Value state) {
     if (auto attend = dyn_cast<AttendOp>(use.getOwner()))
       if (attend.getKeys() == state && !attend.getEntries())
         return SegmentDest::Key;
-    if (isa<SelectTokensOp>(use.getOwner()))
+    if (isa<SelectTokensOp, IndexScoresOp, IndexScoresBackwardOp>(
+            use.getOwner()))
       return SegmentDest::Key;
     if (auto sparse = dyn_cast<SparseAttendOp>(use.getOwner()))
       if (sparse.getKeys() == state)

@@ -5,6 +5,7 @@
 // truncf and extf are the rounding points.
 //
 //===----------------------------------------------------------------------===//
+#include "passes/FormDsa.h"
 #include "passes/FormHeads.h"
 #include "passes/FormMla.h"
 #include "passes/FormMoe.h"
@@ -236,17 +237,6 @@ struct FormAttention : OpRewritePattern<AttendOp> {
   }
 };
 
-struct FormSelectTokens : OpRewritePattern<SelectTokensOp> {
-  using OpRewritePattern::OpRewritePattern;
-  LogicalResult matchAndRewrite(SelectTokensOp op,
-                                PatternRewriter &rewriter) const override {
-    rewriter.replaceOpWithNewOp<KernelSelectTokensOp>(
-        op, op.getType(), "select_tokens", op.getQuery(), op.getWeights(),
-        op.getKeys(), op.getSeq(), op.getHeads(), op.getCount());
-    return success();
-  }
-};
-
 struct FormEmbedding : OpRewritePattern<EmbeddingOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(EmbeddingOp op,
@@ -299,12 +289,12 @@ struct FormKernels : ds::impl::FormKernelsBase<FormKernels> {
         gathering(&getContext());
     sinking.add<SinkSelectRows>(&getContext());
     patterns.add<FormLinear, FormGatedLinear, FormRmsNorm, FormLayerNorm, FormSwiglu,
-                 FormElementwise, FormAttention, FormSelectTokens,
-                 FormEmbedding>(&getContext());
+                 FormElementwise, FormAttention, FormEmbedding>(&getContext());
     addTrainingPatterns(patterns);
     addMoePatterns(patterns);
     addBalancePatterns(patterns);
     addNsaPatterns(patterns);
+    addDsaPatterns(patterns);
     addMlaPatterns(patterns);
     gathering.add<FormGatherRows, FormFill>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(sinking))) ||

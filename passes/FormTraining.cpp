@@ -49,6 +49,41 @@ struct FormRmsNormBackward : OpRewritePattern<RmsNormBackwardOp> {
   }
 };
 
+struct FormLayerNormBackward : OpRewritePattern<LayerNormBackwardOp> {
+  using OpRewritePattern::OpRewritePattern;
+  LogicalResult matchAndRewrite(LayerNormBackwardOp op,
+                                PatternRewriter &rewriter) const override {
+    auto kernel = KernelRowOp::create(
+        rewriter, op.getLoc(), op.getResultTypes(),
+        (getKernelStem(op.getWeight(), "row") + "_backward").str(),
+        ValueRange{op.getInput(), op.getWeight(), op.getOutputGradient()});
+    RegionBuilder region(kernel.getBody(),
+                         {getElement(op.getInput()), getElement(op.getWeight()),
+                          getElement(op.getOutputGradient())},
+                         op.getLoc());
+    auto type = cast<RankedTensorType>(op.getInput().getType());
+    Value width = region.constant(static_cast<double>(type.getDimSize(1)));
+    auto mean = [&](Value value) {
+      return region.div(region.reduce(value), width);
+    };
+    Value x = region.widen(region.argument(0));
+    Value dy = region.widen(region.argument(2));
+    Value from = region.sub(x, mean(x));
+    Value root = region.sqrt(
+        region.add(mean(region.mul(from, from)),
+                   region.constant(op.getEps().convertToDouble())));
+    Value r = region.div(region.constant(1.0), root);
+    Value n = region.mul(from, r);
+    Value d = region.mul(region.widen(region.argument(1)), dy);
+    Value along = region.mul(n, mean(region.mul(d, n)));
+    Value dx = region.mul(r, region.sub(region.sub(d, mean(d)), along));
+    region.yield({region.round(dx, getElement(kernel.getResult(0))),
+                  region.mul(dy, n)});
+    rewriter.replaceOp(op, kernel);
+    return success();
+  }
+};
+
 /// The derivatives of silu(g) u = g s u with s = 1 / (1 + exp(-g)).
 std::pair<Value, Value> swigluBackward(RegionBuilder &region, Value gate,
                                        Value up, Value dz) {
@@ -427,6 +462,7 @@ void ds::addTrainingPatterns(RewritePatternSet &patterns) {
                FormSwigluGradient<SwigluBackwardOp>, FormSelectLess, FormSwigluPairs,
                FormSwigluGradient<SwigluPairsBackwardOp>, FormAccumulateColumns,
                FormAccumulateNorm, FormAccumulateEmbedding, FormAttendBackward,
+               FormLayerNormBackward,
                FormScatterRows, FormStopGradient, FormLogProb,
                FormLogProbBackward, FormAdamw, FormSquareSum>(
       patterns.getContext());

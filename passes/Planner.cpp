@@ -254,6 +254,14 @@ LogicalResult Planner::noteView(Operation *op) {
     return noteRead(keys);
   if (auto select = dyn_cast<KernelSelectTokensOp>(op))
     return note(select.getKeys(), true);
+  if (auto scores = dyn_cast<KernelIndexScoresOp>(op))
+    return note(scores.getKeys(), true);
+  if (auto query = dyn_cast<KernelIndexBackwardQueryOp>(op))
+    return note(query.getKeys(), true);
+  if (auto keys = dyn_cast<KernelIndexBackwardKeysOp>(op))
+    return note(keys.getKeys(), true);
+  if (auto share = dyn_cast<KernelEntryShareOp>(op))
+    return note(share.getKeys(), false);
   if (auto read = dyn_cast<KernelReadLatentsOp>(op))
     return note(read.getLatents(), true);
   auto heads = dyn_cast<KernelHeadsOp>(op);

@@ -44,8 +44,6 @@ public:
     return {b.c(0), tile.positions};
   }
 
-  /// How many of the list's `most` entries there are.
-  Value countEntries(int64_t most) const;
   /// Brings the split to the view of keys.
   void pack(const AttentionTile &tile) const;
 
@@ -82,22 +80,6 @@ private:
   Value entries;
 };
 } // namespace
-
-Value ListSource::countEntries(int64_t most) const {
-  // Entries come first: where the first -1 is, found by halving.
-  Value found = b.c(0);
-  for (int64_t size = llvm::PowerOf2Ceil(most + 1) / 2; size; size /= 2) {
-    Value next = b.add(found, size);
-    Value isInside = b.less(next, b.c(most + 1));
-    Value at = b.sub(b.select(isInside, next, b.c(1)), b.c(1));
-    Value isEntry =
-        b.less(b.c(-1), b.loadIndex(b.at(list, b.mul(at, 4))));
-    Value isBefore =
-        arith::AndIOp::create(b.builder, b.loc, isInside, isEntry);
-    found = b.select(isBefore, next, found);
-  }
-  return found;
-}
 
 /// One position's row, out of the pairs of positions that bf16 is kept in.
 void ListSource::copyRow(const AttentionTile &tile, Value entry,
@@ -153,11 +135,12 @@ void EntriesEmitter::emit(Value token) {
   tile.sequence = read(kSeqSequence);
   tile.firstPosition = read(kSeqPosition);
   tile.rows = b.c(shape.group);
-  ListSource source(b, shape, places, b.at(entries, b.mul(token, count * 4)));
+  Value list = b.at(entries, b.mul(token, count * 4));
+  ListSource source(b, shape, places, list);
   tile.source = &source;
   packQueries();
   clearResults();
-  Value end = source.countEntries(count);
+  Value end = countListed(b, list, count);
   b.loop(b.c(0), end, kSplitPositions, [&](Value begin) {
     tile.begin = begin;
     tile.positions = b.min(b.sub(end, begin), b.c(kSplitPositions));

@@ -21,6 +21,18 @@ void ds::cpu::emitKernel(Operation *op, ModuleOp module, const Isa &isa,
       .Case([&](KernelAttentionBackwardKeysOp k) {
         emitAttentionBackwardKeys(k, module, isa, limits);
       })
+      .Case([&](KernelEntryShareOp k) {
+        emitEntryShare(k, module, isa, limits);
+      })
+      .Case([&](KernelIndexScoresOp k) {
+        emitIndexScores(k, module, isa, limits);
+      })
+      .Case([&](KernelIndexBackwardQueryOp k) {
+        emitIndexBackwardQuery(k, module, isa, limits);
+      })
+      .Case([&](KernelIndexBackwardKeysOp k) {
+        emitIndexBackwardKeys(k, module, isa, limits);
+      })
       .Case([&](KernelSelectTokensOp k) {
         emitSelectTokens(k, module, isa, limits);
       })

@@ -40,6 +40,13 @@ template <typename Op> StateType getReadValues(Op op) {
 Value getPage(KernelBuilder &b, const StateLayout &layout, Value seq,
               Value state, Value sequence, Value position);
 
+/// Returns how many of a list's `most` entries there are: -1 follows the last.
+/// EntryScores.cpp.
+Value countListed(KernelBuilder &b, Value list, int64_t most);
+
+/// What is worth nothing beside any score of an entry.
+constexpr double kNoEntry = -1e30;
+
 /// Transposes 16 x 16 elements. `from` holds a vector for every row `fromStep`
 /// bytes apart, or with `paired` for every pair of rows of bf16; so does `to`
 /// with rows and columns exchanged, f32 where they are not `dot`. Lanes off in

@@ -46,6 +46,15 @@ void emitAttention(KernelAttentionOp op, ModuleOp module, const Isa &isa,
 // AttentionEntries.cpp. Where queries have entries.
 void emitEntryAttention(KernelAttentionOp op, ModuleOp module, const Isa &isa,
                         KernelLimits &limits);
+// EntryScores.cpp.
+void emitEntryShare(KernelEntryShareOp op, ModuleOp module, const Isa &isa,
+                    KernelLimits &limits);
+void emitIndexScores(KernelIndexScoresOp op, ModuleOp module, const Isa &isa,
+                     KernelLimits &limits);
+void emitIndexBackwardQuery(KernelIndexBackwardQueryOp op, ModuleOp module,
+                            const Isa &isa, KernelLimits &limits);
+void emitIndexBackwardKeys(KernelIndexBackwardKeysOp op, ModuleOp module,
+                           const Isa &isa, KernelLimits &limits);
 // SelectTokens.cpp.
 void emitSelectTokens(KernelSelectTokensOp op, ModuleOp module, const Isa &isa,
                       KernelLimits &limits);

@@ -3,6 +3,7 @@
     check_balance.py losses --dscc=FILE --dsrun=FILE --checkpoint=DIR --models=DIR
     check_balance.py groups --dscc=FILE --dsrun=FILE --checkpoint=DIR --models=DIR
     check_balance.py bias   --dscc=FILE --dsrun=FILE --checkpoint=DIR --models=DIR
+    check_balance.py index  --dscc=FILE --dsrun=FILE --checkpoint=DIR --models=DIR
 
 losses: the expert-level loss of every layer over the batch and over sequences,
         and the gradients of all routers' weights; on its own layer alone with a
@@ -12,6 +13,9 @@ groups: the device-level and the communication loss of every layer, as this
 bias:   what one step makes of the selection bias, over one batch in one step
         and in several (--accumulate); a run that goes on from a checkpoint ends
         with the bytes of one that never stopped.
+
+index:  the KL objective of DeepSeek-V3.2's indexer: the loss of every layer and
+        its gradients, alone and beside the cross-entropy, which do not mix.
 
 The golden values are of all tokens of the batch. A step runs all tokens of a
 sequence but the last, so each gets one more that is no target.
@@ -72,7 +76,8 @@ class Checkpoint:
         values = json.loads(path.read_text()) | config
         path.write_text(json.dumps(values))
         self.text = {"deepseek": "deepseek_moe", "deepseek_v2": "deepseek_v2",
-                     "deepseek_v3": "deepseek_v3"}[values["model_type"]]
+                     "deepseek_v3": "deepseek_v3",
+                     "deepseek_v32": "deepseek_v32"}[values["model_type"]]
         self.golden = Tensors(args.checkpoint / "golden.safetensors")
         self.info = json.loads((args.checkpoint / "golden.json").read_text())
         self.ids = folder / "batch.json"
@@ -251,15 +256,44 @@ def check_bias(args, folder):
                f"{name[12:]} moves without its update")
 
 
+def check_index(args, folder):
+    point = Checkpoint(args, folder, index_loss_alpha=1.0, aux_loss_alpha=0.0)
+    expected = point.info["train"]["indexer_kl"]
+    kl = {name.removeprefix("indexer_kl."): name for name in point.golden.header
+          if name.startswith("indexer_kl.grad.")}
+    model = {name: name for name in point.golden.header
+             if name.startswith("grad.")}
+    expect(len(kl) == 5 * len(expected) and model, "golden gradients")
+    for objective, wanted in (("balance", kl), ("sft", kl | model)):
+        artifact = point.compile(objective)
+        out = folder / "grads.safetensors"
+        run(args.dsrun, "grad", artifact, f"--weights={point.copy}",
+            f"--ids={point.ids}", f"--out={out}")
+        found = Tensors(out)
+        losses = found.values("auxiliary.index")
+        for loss, value in zip(losses, expected.values(), strict=True):
+            expect(abs(loss - value) < LOSS_LIMIT * value,
+                   f"loss {loss}, expected {value}")
+        worst = 0
+        for name, key in wanted.items():
+            far = distance(found.values(name), point.golden.values(key))
+            worst = max(worst, far)
+            expect(far < GRADIENT_LIMIT, f"{objective}: {name} is {far:.2e} off")
+        print(f"{objective}: gradients {worst:.2e}")
+        extra = [n for n in found.header if n.startswith("grad.")
+                 and n not in wanted and any(found.values(n))]
+        expect(not extra, f"{objective}: unexpected {extra}")
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["losses", "groups", "bias"])
+    parser.add_argument("part", choices=["losses", "groups", "bias", "index"])
     for name in ("dscc", "dsrun", "checkpoint", "models"):
         parser.add_argument(f"--{name}", required=True, type=pathlib.Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         check = {"losses": check_losses, "groups": check_groups,
-                 "bias": check_bias}[args.part]
+                 "bias": check_bias, "index": check_index}[args.part]
         check(args, pathlib.Path(folder))
 
 
