@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <numeric>
 
@@ -116,13 +117,12 @@ Result<BenchResult> Bench::run(const BenchCase &what) {
   result.what = what;
   if (Status error = prepare(what, sequences))
     return *error;
-  result.work = workOfStep(session.manifest(), what.shape());
-  if (result.work.weightBytes == 0)
-    result.work.weightBytes =
-        static_cast<double>(session.modelWeights().packedBytes());
+  session.engine().recordRouting(true);
   Result<double> warm = sample(what, sequences);
+  session.engine().recordRouting(false);
   if (!warm)
     return warm.takeError();
+  result.work = workOf(what);
   CpuWatch watch;
   Progress progress(what.name(), "samples");
   double before = reads.measure();
@@ -140,6 +140,21 @@ Result<BenchResult> Bench::run(const BenchCase &what) {
   }
   result.others = watch.others();
   return result;
+}
+
+/// What a case computes and reads: of experts those that its last step chose.
+Work Bench::workOf(const BenchCase &what) const {
+  const Manifest &manifest = session.manifest();
+  Work work = workOfStep(manifest, what.shape());
+  ExpertCounts experts = countExperts(session.engine().routing());
+  if (!experts.empty())
+    work.weightBytes = bytesOfStep(manifest, *manifest.find("infer"),
+                                   what.shape(), experts) -
+                       work.stateBytes;
+  if (work.weightBytes == 0)
+    work.weightBytes =
+        static_cast<double>(session.modelWeights().packedBytes());
+  return work;
 }
 
 double BenchResult::readShare() const {

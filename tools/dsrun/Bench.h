@@ -94,6 +94,7 @@ private:
   Status append(std::vector<runtime::Sequence> &sequences, int64_t count);
   Result<double> sample(const BenchCase &what,
                         std::vector<runtime::Sequence> &sequences);
+  Work workOf(const BenchCase &what) const;
   double productRate();
   double blockedProductRate();
 

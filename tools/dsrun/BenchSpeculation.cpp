@@ -14,8 +14,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
-#include <set>
 
 using namespace ds::tool;
 using namespace ds::runtime;
@@ -27,29 +25,17 @@ double SpeculationResult::ratio() const {
   return median(ratios);
 }
 
-/// Returns how many experts each layer read in the last step.
-static std::map<int64_t, double>
-countExperts(const std::vector<RouterRows> &routing) {
-  std::map<int64_t, double> counts;
-  for (const RouterRows &rows : routing) {
-    std::set<int32_t> picked(rows.picks.begin(), rows.picks.end());
-    counts[rows.layer] = static_cast<double>(picked.size());
-  }
-  return counts;
-}
-
 /// Bytes that the last step of the model, or of its draft head, read.
 static double bytesOf(Session &session, bool isDraft, const StepItem &item) {
   Engine &engine = session.engine();
-  std::map<int64_t, double> experts =
-      countExperts(isDraft ? engine.draftRouting() : engine.routing());
   int64_t past = item.past() - item.count;
   StepShape shape = StepShape::of(
       1, static_cast<double>(past), static_cast<double>(item.count),
       static_cast<double>(item.count - item.firstOutput));
   return bytesOfStep(session.manifest(),
                      *session.manifest().find(isDraft ? "draft" : "infer"),
-                     shape, [&](int64_t layer) { return experts[layer]; });
+                     shape, countExperts(isDraft ? engine.draftRouting()
+                                                 : engine.routing()));
 }
 
 /// Draws once with what is read added up.

@@ -3,6 +3,8 @@
 
 #include "runtime/Pack.h"
 
+#include <set>
+
 using namespace ds::tool;
 using namespace ds::runtime;
 
@@ -78,15 +80,25 @@ static double expertBytes(const Manifest &manifest, const Statement &launch) {
   return bytes;
 }
 
-double
-ds::tool::bytesOfStep(const Manifest &manifest, const Entry &entry,
-                      const StepShape &shape,
-                      const std::function<double(int64_t layer)> &experts) {
+ExpertCounts
+ds::tool::countExperts(const std::vector<RouterRows> &routing) {
+  ExpertCounts counts;
+  for (const RouterRows &rows : routing) {
+    std::set<int32_t> picked(rows.picks.begin(), rows.picks.end());
+    counts[rows.layer] = static_cast<double>(picked.size());
+  }
+  return counts;
+}
+
+double ds::tool::bytesOfStep(const Manifest &manifest, const Entry &entry,
+                             const StepShape &shape,
+                             const ExpertCounts &experts) {
   double total = 0;
   auto addLaunch = [&](const Statement &launch, int64_t layer) {
     total += workOf(manifest.kernels[launch.kernel], shape).memoryBytes();
-    if (double bytes = expertBytes(manifest, launch))
-      total += bytes * experts(layer);
+    auto read = experts.find(layer);
+    if (read != experts.end())
+      total += expertBytes(manifest, launch) * read->second;
   };
   for (const Statement &statement : entry.program) {
     if (statement.kind == Statement::Launch)

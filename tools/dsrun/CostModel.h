@@ -2,10 +2,10 @@
 #ifndef DS_TOOLS_DSRUN_COSTMODEL_H
 #define DS_TOOLS_DSRUN_COSTMODEL_H
 
-#include "runtime/Manifest.h"
+#include "runtime/Engine.h"
 
-#include <cstdint>
-#include <functional>
+#include <map>
+#include <vector>
 
 namespace ds::tool {
 
@@ -34,11 +34,17 @@ struct Work {
 /// (docs/artifact.md); nothing where it has none.
 Work workOf(const runtime::KernelSpec &kernel, const StepShape &shape);
 
+/// How many experts each layer reads; none where it is not said.
+using ExpertCounts = std::map<int64_t, double>;
+
+/// Returns how many experts a step read that chose these.
+ExpertCounts countExperts(const std::vector<runtime::RouterRows> &routing);
+
 /// Returns the bytes of weights and state that a step of `entry` reads, each
 /// layer as many of its experts as `experts` says.
 double bytesOfStep(const runtime::Manifest &manifest,
                    const runtime::Entry &entry, const StepShape &shape,
-                   const std::function<double(int64_t layer)> &experts);
+                   const ExpertCounts &experts);
 
 /// Returns the work of a whole step.
 Work workOfStep(const runtime::Manifest &manifest, const StepShape &shape);
