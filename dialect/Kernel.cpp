@@ -297,10 +297,13 @@ Cost KernelMatmulOp::getCost(StepShape step) {
     elements /= experts;
     cost.weightBytes *= std::min(1.0, static_cast<double>(rows) / experts);
   }
-  if (getHeads())
+  if (getHeads()) { // Some of the weight's rows.
+    double whole = elements;
     elements = static_cast<double>(getHeads()->getCount() *
                                    getHeads()->getRows() *
                                    typeOf(getWeight()).getDimSize(1));
+    cost.weightBytes *= elements / whole;
+  }
   cost.flops = 2.0 * static_cast<double>(rows) * elements;
   cost.activationBytes =
       valueBytes(getA(), rows) + valueBytes(getResult(), rows);

@@ -41,7 +41,7 @@ std::string BenchCase::name() const {
 StepShape BenchCase::shape() const {
   return StepShape::of(static_cast<double>(sequences),
                        static_cast<double>(past), static_cast<double>(rows),
-                       static_cast<double>(sequences));
+                       static_cast<double>(sequences), isDecoding());
 }
 
 Bench::Bench(Session &session, const BenchOptions &options)
@@ -66,7 +66,8 @@ double Bench::blockedProductRate() {
 }
 
 /// Appends `count` tokens to every sequence, in steps within the limits.
-Status Bench::append(std::vector<Sequence> &sequences, int64_t count) {
+Status Bench::append(std::vector<Sequence> &sequences, int64_t count,
+                     bool generated) {
   for (int64_t done = 0; done < count;) {
     int64_t rows = std::min<int64_t>(count - done, ids.size());
     bool last = done + rows == count;
@@ -74,7 +75,7 @@ Status Bench::append(std::vector<Sequence> &sequences, int64_t count) {
     for (size_t i = 0; i < sequences.size(); ++i) {
       items.push_back(
           {&sequences[i], ids.data(), rows, last ? rows - 1 : rows});
-      items.back().generated = count == 1; // Decoding.
+      items.back().generated = generated;
     }
     if (Status error = session.engine().step(items))
       return error;
@@ -89,7 +90,7 @@ Status Bench::append(std::vector<Sequence> &sequences, int64_t count) {
 Result<double> Bench::sample(const BenchCase &what,
                              std::vector<Sequence> &sequences) {
   double start = now();
-  if (Status error = append(sequences, what.rows))
+  if (Status error = append(sequences, what.rows, what.isDecoding()))
     return *error;
   double seconds = now() - start;
   for (Sequence &sequence : sequences)
@@ -107,7 +108,7 @@ Status Bench::prepare(const BenchCase &what, std::vector<Sequence> &sequences) {
   for (int64_t i = 0; i < what.sequences; ++i)
     sequences.emplace_back(session.state());
   if (what.past > 0)
-    return append(sequences, what.past);
+    return append(sequences, what.past, /*generated=*/false);
   return std::nullopt;
 }
 

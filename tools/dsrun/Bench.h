@@ -30,6 +30,8 @@ struct BenchCase {
 
   std::string name() const;
   StepShape shape() const;
+  /// Returns whether its tokens have the role of generated ones.
+  bool isDecoding() const { return rows == 1; }
 };
 
 /// The samples of a case.
@@ -91,7 +93,8 @@ public:
 private:
   Status prepare(const BenchCase &what,
                  std::vector<runtime::Sequence> &sequences);
-  Status append(std::vector<runtime::Sequence> &sequences, int64_t count);
+  Status append(std::vector<runtime::Sequence> &sequences, int64_t count,
+                bool generated);
   Result<double> sample(const BenchCase &what,
                         std::vector<runtime::Sequence> &sequences);
   Work workOf(const BenchCase &what) const;

@@ -31,7 +31,7 @@ static double bytesOf(Session &session, bool isDraft, const StepItem &item) {
   int64_t past = item.past() - item.count;
   StepShape shape = StepShape::of(
       1, static_cast<double>(past), static_cast<double>(item.count),
-      static_cast<double>(item.count - item.firstOutput));
+      static_cast<double>(item.count - item.firstOutput), item.generated);
   return bytesOfStep(session.manifest(),
                      *session.manifest().find(isDraft ? "draft" : "infer"),
                      shape, countExperts(isDraft ? engine.draftRouting()

@@ -9,8 +9,9 @@ using namespace ds::tool;
 using namespace ds::runtime;
 
 StepShape StepShape::of(double sequences, double past, double rows,
-                        double outputs) {
+                        double outputs, bool generated) {
   StepShape shape;
+  shape.generated = generated;
   shape.tokens = sequences * rows;
   shape.outputs = outputs;
   shape.keptBySequences = sequences * (past + rows);
@@ -33,6 +34,10 @@ static double number(const nlohmann::json &cost, const char *key) {
 }
 
 Work ds::tool::workOf(const KernelSpec &kernel, const StepShape &shape) {
+  bool isOfPrompts =
+      kernel.rows == Rows::Prompt || kernel.rows == Rows::Expanded;
+  if (shape.generated ? isOfPrompts : kernel.rows == Rows::Generated)
+    return {};
   bool isOutput = kernel.rows == Rows::Outputs || kernel.rows == Rows::Window;
   double rows = isOutput ? shape.outputs
                          : shape.tokens * static_cast<double>(kernel.times);

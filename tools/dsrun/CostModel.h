@@ -14,11 +14,12 @@ struct StepShape {
   double tokens = 0, outputs = 0;
   double keptByRows = 0;      ///< Positions that each row sees, added up.
   double keptBySequences = 0; ///< Positions that each sequence has, added up.
+  bool generated = false;     ///< The role of all tokens.
 
   /// Describes `rows` tokens for each of `sequences` that have `past` tokens,
   /// with logits for `outputs` rows in all.
   static StepShape of(double sequences, double past, double rows,
-                      double outputs);
+                      double outputs, bool generated);
 };
 
 /// Work of a launch or of a step.
@@ -31,7 +32,7 @@ struct Work {
 };
 
 /// Returns the work of one launch of `kernel`, from its "cost"
-/// (docs/artifact.md); nothing where it has none.
+/// (docs/artifact.md); nothing where it has none, or is for the other role.
 Work workOf(const runtime::KernelSpec &kernel, const StepShape &shape);
 
 /// How many experts each layer reads; none where it is not said.
